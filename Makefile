@@ -1,0 +1,59 @@
+# make demo     train iFAM on generated data, measure it, show what it attends to (about 15 minutes on 2 cores)
+# make test     check everything: notebooks, exports, tests (at most 20 minutes)
+# make check    the checks that need only seconds: notebooks clean, exports in sync, README current
+# make table    the methods side by side, three seeds each: hours, goes on where it was stopped
+# make readme   execute nbs/index.ipynb and write README.md from it
+# make lock     requirements.lock from pyproject.toml (needs uv)
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test check table readme lock
+
+BIN := .venv/bin
+READY := .venv/ready
+# The first of these that is Python 3.11 or newer; or say which: make demo PYTHON=/path/to/python
+PYTHON ?= $(shell for p in python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+# What a notebook prints, its bars included, comes through to the terminal; papermill's own bar over cells, and a warning of the kernel's that means
+# nothing on one machine, do not.
+NOISE := IPKernelApp. WARNING
+run_notebook = $(BIN)/papermill $(1) $(2) $(3) --no-progress-bar --stdout-file - --stderr-file - 2> >(grep -v '$(NOISE)' >&2)
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+demo: $(READY)
+	@mkdir -p runs/demo
+	@echo '== training (the first time, the images are generated before)'
+	@$(call run_notebook,nbs/train.ipynb,runs/demo/train.ipynb,-p K 8 -p run demo)
+	@echo '== evaluation'
+	@$(call run_notebook,nbs/evaluate.ipynb,runs/demo/evaluate.ipynb,-p run demo)
+	@echo
+	@cat runs/demo/summary.md
+	@ls runs/demo/part_maps.png | sed 's/^/Part maps: /'
+
+test: $(READY)
+	@$(BIN)/python tools/check.py
+
+check: $(READY)
+	@$(BIN)/python -m pytest -q tests/test_repo.py
+
+table: $(READY)
+	@mkdir -p runs/table
+	@$(call run_notebook,nbs/table.ipynb,runs/table/table.ipynb,)
+
+readme: $(READY)
+	@$(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace nbs/index.ipynb 2> >(grep -v '$(NOISE)' >&2)
+	@$(BIN)/nbdev_clean --fname nbs/index.ipynb
+	@$(BIN)/python tools/readme.py
+
+lock:
+	uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	  -c <(printf 'torch==2.11.0\ntorchvision==0.26.0\n') --no-header -o requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@test -n '$(PYTHON)' || { echo 'iFAM needs Python 3.11 or newer, and found neither python3.11 nor a new enough python3. Install one, or say where it is: make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@echo '== the environment, once (a few minutes, most of it downloads)'
+	@$(PYTHON) tools/environment.py
+	@touch $@
