@@ -234,12 +234,12 @@ def _folded_wing(rng, species, pose, colours):
         piles.append(_feathers(base, heading, reach * length, 2.5 * depth / n, colour, rim))
     return piles, outline.mean(0), outline
 
-# %% ../nbs/12_birds.ipynb #86903a54
+# %% ../nbs/12_birds.ipynb #13e636c2
 def _raised_wing(rng, species, pose, colours, lift, far):
     "(piles, where the wing is): flight feathers fanned along arm and hand, three rows of coverts on top."
     length, depth = species.wing
     size = (.5 * length + .8) * (.86 if far else 1)
-    to = lambda a: np.cos(a)[..., None] * pose.forward + np.sin(a)[..., None] * pose.up  # noqa: E731
+    to = lambda a: np.cos(a)[..., None] * pose.forward + np.sin(a)[..., None] * pose.up
     shoulder = .65 * pose.chest[:2] + .35 * pose.middle[:2] + pose.up * pose.chest[2] * (.5 if far else .2)
     wrist = shoulder + to(np.float64(lift)) * .46 * size
     inner, outer = np.linspace(-.1, 1, 8)[:, None], np.linspace(.06, 1, 9)[:, None]
@@ -251,7 +251,7 @@ def _raised_wing(rng, species, pose, colours, lift, far):
     heading = to(angle)
     heading = np.arctan2(heading[:, 1], heading[:, 0])
     dark = .8 if far else 1.
-    shades = lambda n: dark * rng.uniform(.91, 1.08, (n, 1))  # noqa: E731
+    shades = lambda n: dark * rng.uniform(.91, 1.08, (n, 1))
     piles = [_feathers(base, heading, reach, width, np.repeat([colours['wing'], colours['tip']], [8, 9], 0) * shades(17), .7)]
     bar = colours['mark'] * dark if 'bars' in species.marks else .72
     for part, every, key, rim in ((.56, 1, 'wing', bar), (.34, 2, 'wing', .78), (.19, 2, 'back', .85)):
@@ -396,12 +396,12 @@ def _mark(name, species, pose, colours, at):
             waves = np.sin(np.pi * (10.8 * p + 2.6 * at['noise'])) * np.cos(np.pi * 2.6 * q)
             return .75 * _step(waves, .25, .8) * (1 - hood) * (1 - _step(q, -.1, .4)), colours['wing'] * .7
 
-# %% ../nbs/12_birds.ipynb #c1492e4c
+# %% ../nbs/12_birds.ipynb #d98ec0ba
 def _plumage_at(rng, species, pose, colours, x, y, along):
     "(H, W, 3) colour of the body's feathers at the bird's own coordinates x, y; `along` is 0 at the rump, 1 at the head."
     height, width = x.shape
     unit = 1 / max(np.hypot(x[0, -1] - x[0, 0], y[0, -1] - y[0, 0]) / width, 1e-6)  # pixels a unit of length
-    project = lambda origin, axis: (x - origin[0]) * np.float32(axis[0]) + (y - origin[1]) * np.float32(axis[1])  # noqa: E731
+    project = lambda origin, axis: (x - origin[0]) * np.float32(axis[0]) + (y - origin[1]) * np.float32(axis[1])
     at = dict(s=along, p=project(pose.middle, pose.forward), q=project(pose.middle, pose.up) / np.float32(pose.middle[2]),
               a=project(pose.head, pose.ahead) / np.float32(pose.r), b=project(pose.head, pose.above) / np.float32(pose.r))
     joints = len(pose.spine) - 1
@@ -466,13 +466,13 @@ def _local(window, matrix, offset):
     x, y = x - np.float32(offset[0] - .5), y - np.float32(offset[1] - .5)
     return x * back[0, 0] + y * back[1, 0], x * back[0, 1] + y * back[1, 1]
 
-# %% ../nbs/12_birds.ipynb #ff202522
+# %% ../nbs/12_birds.ipynb #fdb34a45
 def _paint_bird(rng, species, pose, colours, piles, outline, view, height, width):
     "(rgb times alpha, alpha, which part is on top): part over part, each lit from the same side."
     matrix, offset = view
     unit = np.sqrt(abs(np.linalg.det(matrix)))  # pixels a unit of length
     light, strength = rng.uniform(-2.5, -.65), rng.uniform(.3, .62)
-    lit = lambda area, share, radius: shade(area, light, strength * share, max(int(unit * radius), 3))  # noqa: E731
+    lit = lambda area, share, radius: shade(area, light, strength * share, max(int(unit * radius), 3))
     canvas, alpha = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
     top = np.full((height, width), -1, np.int8)
     for k, (name, pile) in enumerate(piles.items()):
@@ -541,7 +541,7 @@ def draw_bird(
     box = np.array([columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]], np.float32)
     return dict(rgb=rgb, alpha=alpha, landmarks=landmarks, box=box)
 
-# %% ../nbs/12_birds.ipynb #f5cf271d
+# %% ../nbs/12_birds.ipynb #cd67c7ac
 _HUES = (.58, .52, .45, .36, .25, .14, .09, .62)
 _LEVELS = np.linspace(.01, .99, 32)
 _TONES = np.exp(.55 * ndtri(_LEVELS))  # much middle, few lights: log-normal
@@ -552,7 +552,7 @@ def _palette(rng):
     "Dark, middle and light tone and a second hue: one distribution for every kind of place."
     hue = _HUES[rng.integers(len(_HUES))] + rng.normal(0, .025)
     saturation, value, turn = rng.uniform(.06, .42), rng.uniform(.38, .62), rng.normal(0, .05)
-    tone = lambda h, s, v: np.array(colorsys.hsv_to_rgb((hue + h) % 1, min(saturation * s, 1), value + v), np.float32)  # noqa: E731
+    tone = lambda h, s, v: np.array(colorsys.hsv_to_rgb((hue + h) % 1, min(saturation * s, 1), value + v), np.float32)
     return tone(turn, 1.25, -.30), tone(0, 1, 0), tone(-turn, .65, .30), tone(rng.choice([-1, 1]) * rng.uniform(.04, .12), 1.1, 0)
 
 

@@ -9,7 +9,7 @@ __all__ = ['PAPER', 'DEMO', 'DEMO_METHODS', 'Config', 'preset', 'parameters', 'c
 import dataclasses, difflib, math, types
 from dataclasses import dataclass
 
-# %% ../nbs/00_config.ipynb #a16b1fa5
+# %% ../nbs/00_config.ipynb #5fa29e44
 @dataclass(frozen=True)
 class Config:
     "Settings of one run. The defaults are the paper's for CUB and Waterbirds."
@@ -54,7 +54,7 @@ class Config:
     weight_decay: float = 0.05  # normalised, see ifam.training
     clip: float = 2.0  # largest gradient norm
     ema: float = 0.0  # decay of the weights' moving average, with timm's warm-up; 0: none
-    select: str = "last"  # weights of the last epoch, of the best on "val", or on "test" (oracle)
+    select: str = "val"  # weights of the best epoch on val (the last where the data has no val), of the last, or of the best on test (oracle)
     recipe: str = "birds"  # training augmentation, a name of `ifam.transforms`
     precision: str = "32-true"  # or bf16-mixed, as Lightning Fabric names them
     compile: bool = False  # torch.compile the model

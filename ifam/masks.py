@@ -42,7 +42,7 @@ def soft_mask(
     "The soft-mask ablation (paper, Table 5): the largest foreground channel."
     return part_dropout(part_maps, p).amax(1)
 
-# %% ../nbs/03_masks.ipynb #ba971932
+# %% ../nbs/03_masks.ipynb #1c69074e
 def _row_chunk(grad, q, k, v, kept, valid, scale, form):
     "Gradient to the mask from some rows i, in float32: B,T."
     logits = torch.einsum("bhid,bhjd->bhij", q, k) * scale
@@ -76,6 +76,7 @@ def mask_gradient(
         total += _row_chunk(grad.gather(2, index), q.gather(2, index), k, v, kept, kept.gather(1, part).to(kind), scale, form)
     return total
 
+# %% ../nbs/03_masks.ipynb #e06da2e5
 @mask_gradient.register_fake
 def _(grad, q, k, v, kept, scale, form): return q.new_empty(kept.shape, dtype=torch.promote_types(q.dtype, torch.float32))
 

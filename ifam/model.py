@@ -115,7 +115,7 @@ def repeat_mask(
         raise ValueError(f"Stage 1's grid {small} does not divide stage 2's grid {large}: choose sizes that are multiples.")
     return mask.unflatten(1, small).repeat_interleave(times[0], 1).repeat_interleave(times[1], 2).flatten(1)
 
-# %% ../nbs/05_model.ipynb #cd5d643d
+# %% ../nbs/05_model.ipynb #8f3af3d9
 class IFAM(nn.Module):
     "Two stages joined by a binary mask (paper, section 3)."
     def __init__(
@@ -159,6 +159,7 @@ class IFAM(nn.Module):
         "Which learning rate each parameter takes (paper, Appendix A)."
         return {n: part_role(n) if n.startswith("stage1.") else "vit" if n.startswith("stage2.vit.") else "head" for n, _ in self.named_parameters()}
 
+# %% ../nbs/05_model.ipynb #f9cb8201
 def part_role(
     name: str,  # of a parameter of PartDiscovery
 ) -> str:

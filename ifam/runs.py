@@ -53,7 +53,7 @@ def default_name(
     parts = [config.dataset, config.method] + ([f"K{config.K}"] if config.method != "erm" else []) + [f"seed{config.seed}"]
     return "-".join(parts)
 
-# %% ../nbs/22_runs.ipynb #22e19150
+# %% ../nbs/22_runs.ipynb #33e6718a
 FREE = ("workers", "checkpointing")  # settings that do not change the result
 
 def versions() -> dict[str, str]:
@@ -71,6 +71,7 @@ def git_state() -> str:
     try: return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "ifam") else "")
     except OSError: return ""
 
+# %% ../nbs/22_runs.ipynb #fb18a676
 class Run:
     "A run folder."
     def __init__(

@@ -86,7 +86,7 @@ def draw_pair(
     image, placed = (np.round(255 * np.clip(x, 0, 1)).astype(np.uint8) for x in (image, placed))
     return dict(image=image, placed=placed, segmentation=segmentation.astype(np.uint8), landmarks=drawn['landmarks'], box=drawn['box'])
 
-# %% ../nbs/13_twins.ipynb #8143f9a7
+# %% ../nbs/13_twins.ipynb #f8fd7e38
 def _save(array, path, **options):
     "Write one picture; returns the digest of its bytes."
     buffer = BytesIO()
@@ -110,7 +110,7 @@ def _draw_rows(folder, seed, rows):
 def _write_tables(folder, plan, drawn):
     "CUB's text files and Waterbirds' metadata.csv."
     (folder / 'parts').mkdir()
-    lines = lambda path, rows: (folder / path).write_text(''.join(f'{row}\n' for row in rows))  # noqa: E731
+    lines = lambda path, rows: (folder / path).write_text(''.join(f'{row}\n' for row in rows))
     lines('images.txt', (f'{i} {name}' for i, name in zip(plan.img_id, plan.img_filename)))
     lines('image_class_labels.txt', (f'{i} {k + 1}' for i, k in zip(plan.img_id, plan.species)))
     lines('train_test_split.txt', (f'{i} {int(s != 2)}' for i, s in zip(plan.img_id, plan.split)))
@@ -120,7 +120,7 @@ def _write_tables(folder, plan, drawn):
     lines('parts/part_locs.txt', (f'{i} {k} {x:.1f} {y:.1f} {v:.0f}' for i, marks, _, _ in drawn for k, (x, y, v) in enumerate(marks, 1)))
     plan.iloc[:, :6].to_csv(folder / BIASED / 'metadata.csv', index=False)
 
-# %% ../nbs/13_twins.ipynb #9d3985d7
+# %% ../nbs/13_twins.ipynb #6408c5a2
 def _write(folder, settings, workers, progress):
     "Draw everything into `folder`."
     plan = waterbirds_plan(**{k: settings[k] for k in ('seed', 'train', 'val', 'test', 'correlation')})
@@ -135,7 +135,7 @@ def _write(folder, settings, workers, progress):
     _write_tables(folder, plan, drawn)
     digest = hashlib.sha256(''.join(d for *_, digests in drawn for d in digests).encode())
     for file in [*sorted(folder.rglob('*.txt')), folder / BIASED / 'metadata.csv']: digest.update(file.read_bytes())
-    count = lambda t: np.bincount(2 * t.y + t.place, minlength=4).tolist()  # noqa: E731
+    count = lambda t: np.bincount(2 * t.y + t.place, minlength=4).tolist()
     note = dict(settings=settings, sha256=digest.hexdigest(), groups={name: count(plan[plan.split == k]) for k, name in enumerate(('train', 'val', 'test'))},
                 versions=dict(ifam=__version__, python=platform.python_version(), numpy=np.__version__, pillow=PIL.__version__))
     (folder / 'prepared.json').write_text(json.dumps(note, indent=2) + '\n')

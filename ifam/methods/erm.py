@@ -14,7 +14,7 @@ from ..config import Config
 from ..model import Output, vit_of
 from ..parts import run_blocks
 
-# %% ../../nbs/42_methods.erm.ipynb #d79ca361
+# %% ../../nbs/42_methods.erm.ipynb #a6e96eb0
 class ERM(nn.Module):
     "A ViT with a linear classifier on its class token."
     def __init__(
@@ -47,6 +47,7 @@ def build(
     model.checkpointing = config.checkpointing
     return model
 
+# %% ../../nbs/42_methods.erm.ipynb #44bd8899
 def losses(
     model: ERM,
     images: Tensor,  # B,3,H,W normalised

@@ -1,0 +1,47 @@
+"""One folder for runs and the twin of all tests, and how they start a training."""
+import json, os, subprocess, sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMALL = dict(twin_size=0.02, epochs=2, K=2, weights="none", micro_batch=8, batch_size=8)  # some 20 seconds
+
+TRAIN = """
+import json, sys
+from ifam.config import Config, preset
+from ifam.training import train
+settings = json.loads(sys.argv[1])
+train(Config(**{**preset("demo", method=settings.get("method", "ifam")), **settings}), sys.argv[2])
+"""
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory):
+    "A home for runs and data, away from the checkout."
+    home = tmp_path_factory.mktemp("home")
+    os.environ["IFAM_HOME"] = str(home)
+    os.environ["OMP_NUM_THREADS"] = "1"  # what is compared bit for bit needs the same number of threads
+    return home
+
+
+def start(folder, launcher=(), **settings):
+    "A training in a process of its own."
+    script = Path(os.environ["IFAM_HOME"]) / "train.py"
+    script.write_text(TRAIN)
+    command = [*(launcher or [sys.executable]), str(script), json.dumps({**SMALL, **settings}), str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(process):
+    "Wait for it; its output where it failed."
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    return output
+
+
+@pytest.fixture(scope="session")
+def finished(house):
+    "A run that nothing interrupted."
+    finish(start(house / "runs" / "whole"))
+    return house / "runs" / "whole"

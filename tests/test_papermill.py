@@ -1,0 +1,89 @@
+"""The papermill notebooks, run as a user runs them, at a one-minute size."""
+import os, subprocess, sys, time
+
+import pandas as pd
+import pytest
+
+from conftest import ROOT
+
+
+def papermill(notebook, out, *parameters, cwd):
+    "Run a notebook; parameters are alternating names and values."
+    words = [w for name, value in zip(parameters[::2], parameters[1::2]) for w in ("-p", name, str(value))]
+    return subprocess.run([sys.executable, "-m", "papermill", str(ROOT / notebook), str(out), "--no-progress-bar", *words], cwd=cwd,
+                          capture_output=True, text=True, timeout=900)
+
+
+QUICK = ("twin_size", 0.02, "epochs", 1, "weights", "none", "batch_size", 8)
+
+
+def test_train_then_evaluate_from_another_directory(house, tmp_path):
+    done = papermill("nbs/train.ipynb", tmp_path / "train.ipynb", "K", 3, "run", "mine", *QUICK, "micro_batch", 8, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    run = house / "runs" / "mine"
+    assert {"config.json", "metrics.jsonl", "model.safetensors", "predictions.parquet"} <= {f.name for f in run.iterdir()}
+    done = papermill("nbs/evaluate.ipynb", tmp_path / "evaluate.ipynb", "run", "mine", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    table = pd.read_csv(run / "summary.csv").set_index("metric")
+    assert {"AA", "WGA", "Fg mIoU pooled", "kept"} <= set(table.index) and (run / "part_maps.png").stat().st_size > 10_000
+    done = papermill("nbs/evaluate.ipynb", tmp_path / "evaluate.ipynb", "run", "mine", "split", "val", cwd=tmp_path)
+    assert done.returncode == 0 and (run / "summary-val.md").exists(), done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("method", ["pdiscoformer", "erm"])
+def test_every_method_is_one_word(house, tmp_path, method):
+    done = papermill("nbs/train.ipynb", tmp_path / "train.ipynb", "method", method, *QUICK, "micro_batch", 8, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert list((house / "runs").glob(f"waterbirds-{method}-*/predictions.parquet"))
+
+
+@pytest.mark.parametrize("parameters, sentence", [
+    (("KK", 8), "Unknown parameter 'KK'. Did you mean 'K'?"),
+    (("k", 8), "Unknown parameter 'k'. Did you mean 'K'?"),
+    (("K", "eight"), "K='eight' is str, it must be int."),
+    (("K", 0), "K=0: at least one part is needed."),
+    (("method", "emr"), "method='emr': there are"),
+    (("data", "/nowhere"), "data='/nowhere' is not a folder."),
+    (("preset", "papr"), "preset='papr': give demo or paper."),
+])
+def test_a_wrong_parameter_stops_the_run_at_once(house, tmp_path, parameters, sentence):
+    "papermill only warns of an unknown parameter; the run must not go on with something other than what was asked."
+    began = time.time()
+    done = papermill("nbs/train.ipynb", tmp_path / "out.ipynb", *parameters, cwd=tmp_path)
+    assert done.returncode and sentence in done.stderr, done.stderr[-2000:]
+    assert time.time() - began < 60
+
+
+def test_evaluate_says_what_a_run_is(house, tmp_path):
+    done = papermill("nbs/evaluate.ipynb", tmp_path / "out.ipynb", "run", "absent", cwd=tmp_path)
+    assert done.returncode and "it is not the folder of a finished run" in done.stderr
+
+
+def test_the_table_goes_from_runs_to_a_page(house, tmp_path):
+    "One seed, one rate: every row of the table is trained, kept and compared; the second time nothing is trained."
+    small = ("-y", "{seeds: [0], factors: [1.0]}")
+    def table():
+        words = ["-p", "twin_size", "0.02", "-p", "epochs", "1", "-p", "weights", "none", "-p", "K", "2", "-p", "out", str(tmp_path / "figures"), *small]
+        return subprocess.run([sys.executable, "-m", "papermill", str(ROOT / "nbs/table.ipynb"), str(tmp_path / "table.ipynb"), "--no-progress-bar", *words],
+                              cwd=tmp_path, capture_output=True, text=True, timeout=900)
+    done = table(); assert done.returncode == 0, done.stderr[-3000:]
+    rows = pd.read_csv(tmp_path / "figures" / "table_main.csv")
+    assert set(rows["method"]) == {"ERM", "PDiscoFormer", "iFAM", "iFAM, straight_through=none", "ERM, 50 %"} and rows["WGA"].between(0, 100).all()
+    runs = {f: f.stat().st_mtime_ns for f in (house / "runs" / "table").glob("*/model.safetensors")}
+    done = table(); assert done.returncode == 0, done.stderr[-3000:]
+    assert {f: f.stat().st_mtime_ns for f in runs} == runs
+
+
+def test_the_benchmark_compares_side_by_side(house, tmp_path):
+    done = papermill("nbs/benchmark.ipynb", tmp_path / "out.ipynb", "backbone", "vit_tiny_patch16_224", "image_size", 96, "batch", 3, "repeats", 1,
+                     "out", tmp_path / "figures", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (pd.read_csv(tmp_path / "figures" / "benchmark.csv")["ratio"] > 0).all()
+
+
+def test_the_demo_backbone_can_be_made_again(house, tmp_path):
+    "Pretraining at a one-minute size writes a checkpoint and leaves the package's weights alone."
+    weights = (ROOT / "ifam/assets/vit_demo_patch8_reg4.safetensors").read_bytes()
+    done = papermill("nbs/pretrain_demo.ipynb", tmp_path / "out.ipynb", "images", 64, "epochs", 1, "out", tmp_path / "pretraining", cwd=ROOT / "nbs")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "pretraining" / "state.pt").exists() and (ROOT / "ifam/assets/vit_demo_patch8_reg4.safetensors").read_bytes() == weights

@@ -1,0 +1,88 @@
+"""Runs that are killed, shared between processes, or started twice: what a notebook cell cannot test."""
+import json, signal, sys, time
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.torch import load_file
+
+from conftest import finish, start
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.time() + seconds
+    while not condition():
+        assert process.poll() is None, process.stdout.read()
+        assert time.time() < end, "waited too long"
+        time.sleep(0.05)
+
+
+def same(one, two):
+    a, b = (load_file(folder / "model.safetensors") for folder in (one, two))
+    assert a.keys() == b.keys() and all((a[k] == b[k]).all() for k in a), "another result than the run that was not interrupted"
+    pd.testing.assert_frame_equal(*(pd.read_parquet(f / "predictions.parquet") for f in (one, two)))
+    drop = lambda rows: [{k: v for k, v in json.loads(r).items()} for r in rows]
+    assert drop(open(one / "metrics.jsonl")) == drop(open(two / "metrics.jsonl"))
+
+
+def test_a_run_killed_at_once_ends_the_same(house, finished):
+    "kill -9 after the first epoch: the work of one epoch is lost at most, the result is the same bit for bit."
+    folder = house / "runs" / "killed"
+    process = start(folder)
+    wait_for(lambda: (folder / "state.pt").exists(), process)
+    time.sleep(0.7)  # into the second epoch
+    process.kill(); process.communicate()
+    assert not (folder / "predictions.parquet").exists()
+    finish(start(folder))
+    same(folder, finished)
+    assert not list(folder.glob(".*tmp")) or not (folder / "state.pt").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_goes_on_inside_the_epoch(house, finished, number):
+    "Ctrl-C or SIGTERM: the state is written at the next step, and the same command ends with the same weights."
+    folder = house / "runs" / f"stopped-{number}"
+    process = start(folder)
+    wait_for(lambda: (folder / "config.json").exists(), process)
+    time.sleep(2.5)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=120)
+    if process.returncode == 0: pytest.fail("the run was over before it could be stopped: make SMALL larger")
+    if (folder / "state.pt").exists(): assert "the same command goes on from here" in output
+    finish(start(folder))
+    same(folder, finished)
+
+
+def test_a_finished_run_is_not_trained_again(house, finished):
+    before = {f.name: f.stat().st_mtime_ns for f in finished.iterdir()}
+    finish(start(finished))
+    assert {f.name: f.stat().st_mtime_ns for f in finished.iterdir()} == before
+    output, _ = (p := start(finished, K=3)).communicate()
+    assert p.returncode and "holds a run with other settings (K)" in output
+
+
+def test_two_processes_score_every_image_once(house, finished):
+    "torchrun with two processes on gloo: the same code, each test image in the table exactly once."
+    folder = house / "runs" / "two"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    finish(start(folder, launcher, batch_size=16, micro_batch=4, epochs=1))
+    one, two = (pd.read_parquet(f / "predictions.parquet") for f in (finished, folder))
+    assert two["index"].tolist() == one["index"].tolist() and (two["label"] == one["label"]).all()
+    assert np.isfinite(two["logit_0"]).all()
+
+
+def test_two_processes_learn_as_one(house):
+    "Gradients are averaged over processes: without chance in the losses, two processes end where one does, to rounding."
+    settings = dict(method="erm", batch_size=16, micro_batch=4, epochs=1, precision="32-true")
+    one, two = house / "runs" / "erm-1", house / "runs" / "erm-2"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    finish(start(one, **settings)); finish(start(two, launcher, **settings))
+    a, b = (load_file(f / "model.safetensors") for f in (one, two))
+    assert max((a[k] - b[k]).abs().max().item() for k in a) < 1e-3
+    with pytest.raises(AssertionError, match="not a multiple of micro_batch"): finish(start(house / "runs" / "x", launcher, batch_size=8, micro_batch=8))
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run_and_is_named(house):
+    process = start(house / "runs" / "nan", method="erm", lr_head=1e38, precision="32-true")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode and "The loss 'stage2' became" in output and not (house / "runs" / "nan" / "model.safetensors").exists()
