@@ -6,7 +6,9 @@
 __all__ = ['STRAIGHT_THROUGH', 'part_dropout', 'binary_mask', 'soft_mask', 'mask_gradient', 'MaskSignal', 'MaskedAttention',
            'SoftAttention', 'PackedAttention', 'SelectiveAttention', 'make_selective']
 
-# %% ../nbs/03_masks.ipynb #483be8e7
+# %% ../nbs/03_masks.ipynb #db03b8b1
+import warnings
+
 import torch
 import torch.nn.functional as F
 from timm.layers import Attention
@@ -120,7 +122,7 @@ class SoftAttention:
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias.to(q.dtype), scale=scale)
 
-# %% ../nbs/03_masks.ipynb #90335dc4
+# %% ../nbs/03_masks.ipynb #ec62f74a
 class PackedAttention:
     "Attention within each image of a packed sequence (1,h,T,d with T = sum of lengths)."
     def __init__(
@@ -137,6 +139,7 @@ class PackedAttention:
 
     def nested(self, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
         "All images at once through a jagged nested tensor."
+        warnings.filterwarnings("ignore", "The PyTorch API of nested tensors")  # a prototype, pinned by the lock
         jagged = [torch.nested.nested_tensor_from_jagged(x[0].transpose(0, 1).contiguous(), self.offsets, min_seqlen=min(self.lengths),
                                                          max_seqlen=max(self.lengths)).transpose(1, 2) for x in (q, k, v)]
         output = F.scaled_dot_product_attention(*jagged, scale=scale).transpose(1, 2)  # B, ragged, h, d

@@ -47,7 +47,7 @@ def positions(
     x = vit._pos_embed(vit.cls_token.new_zeros(shape))[0]
     return x[:vit.num_prefix_tokens], x[vit.num_prefix_tokens:]
 
-# %% ../nbs/05_model.ipynb #38bde175
+# %% ../nbs/05_model.ipynb #ecedfa29
 class MaskedViT(nn.Module):
     "Stage 2: a vision transformer that sees kept tokens only (paper, section 3.3)."
     def __init__(
@@ -81,6 +81,7 @@ class MaskedViT(nn.Module):
             token = run_blocks(self.vit, x, selection, self.checkpointing)[:, 0]
         return self.head(self.norm(self.vit.norm(token)))
 
+    @torch.compiler.disable  # sizes depend on the data; the blocks gain nothing from being traced for each
     def packed_class_token(self, images: Tensor, kept: Tensor) -> Tensor:  # B,D before the final norm
         "Class tokens from one sequence that holds the prefix and kept tokens of every image."
         prefix, P = positions(self.vit)[0], self.vit.num_prefix_tokens
