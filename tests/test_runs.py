@@ -91,3 +91,21 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_is_named(house):
     process = start(house / "runs" / "nan", method="erm", lr_head=1e30, precision="32-true")
     output, _ = process.communicate(timeout=300)
     assert process.returncode and "The loss 'stage2' became" in output and not (house / "runs" / "nan" / "model.safetensors").exists()
+
+
+def test_micro_batches_add_up_to_the_batch(house):
+    "Accumulating gradients over two micro-batches is one step on all of them, to rounding."
+    settings = dict(method="erm", batch_size=8, epochs=1, precision="32-true")
+    one, two = house / "runs" / "micro-8", house / "runs" / "micro-4"
+    finish(start(one, **settings, micro_batch=8)); finish(start(two, **settings, micro_batch=4))
+    a, b = (load_file(f / "model.safetensors") for f in (one, two))
+    assert max((a[k] - b[k]).abs().max().item() for k in a) < 1e-3
+
+
+def test_a_moving_average_is_judged_and_saved(house, finished):
+    "With ema the saved weights are the average, which lags behind the last step."
+    folder = house / "runs" / "ema"
+    finish(start(folder, ema=0.9, select="last"))
+    a, b = (load_file(f / "model.safetensors") for f in (folder, finished))
+    assert a.keys() == b.keys() and any((a[k] != b[k]).any() for k in a)
+    assert "val_AA" not in (folder / "metrics.jsonl").read_text()  # nothing was selected
