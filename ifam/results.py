@@ -48,7 +48,7 @@ def read(
         out[file.stem] = Result(file.stem, note["saved"], note["metrics"], pd.read_parquet(file.with_suffix(".parquet")))
     return out
 
-# %% ../nbs/31_results.ipynb #fdd07251
+# %% ../nbs/31_results.ipynb #c521de71
 def correct(
     predictions: pd.DataFrame,
     stage: str = "logit",  # or stage1_logit
@@ -75,11 +75,14 @@ def average(accuracies: np.ndarray, groups: np.ndarray) -> np.ndarray:
     "Plain accuracy from group accuracies."
     return accuracies @ (np.unique(groups, return_counts=True)[1] / len(groups))
 
-def interval(values: np.ndarray) -> tuple[float, float]:  # of draws
-    "95 % percentile interval."
-    return tuple(np.percentile(values, [2.5, 97.5]))
+def interval(
+    measured: float,  # on the data itself
+    draws: np.ndarray,  # on bootstrap draws
+) -> tuple[float, float]:
+    "95 % interval, reflected as in `metrics.paired_difference`: a minimum over groups is biased downwards in the draws."
+    return tuple(2 * measured - np.percentile(draws, [97.5, 2.5]))
 
-# %% ../nbs/31_results.ipynb #907c5b7a
+# %% ../nbs/31_results.ipynb #55860377
 def pooled_iou(predictions: pd.DataFrame) -> float:
     "Foreground IoU in percent, pooled over the set; NaN where there is no mask to compare."
     if "intersection" not in predictions: return np.nan
@@ -96,7 +99,7 @@ def compare(
         draws = group_draws(hits, groups)
         row = dict(method=name, seeds=len(runs), n=len(groups))
         for metric, values in (("AA", average(draws, groups)), ("WGA", draws.min(-1))):
-            low, high = interval(values[1:].mean(1))
+            low, high = interval(values[0].mean(), values[1:].mean(1))
             row |= {metric: values[0].mean(), f"{metric}_sd": values[0].std(ddof=1) if len(runs) > 1 else np.nan, f"{metric}_low": low, f"{metric}_high": high}
         row = {k: 100 * v if k[:2] in ("AA", "WG") else v for k, v in row.items()}
         row["Fg mIoU"] = np.mean([pooled_iou(r.predictions) for r in runs])
@@ -114,7 +117,7 @@ def difference(
     hits = np.stack([correct(r.predictions) for r in ours + theirs], 1)
     worst = 100 * group_draws(hits, ours[0].predictions["group"].to_numpy()).min(-1)
     gap = worst[:, :len(ours)].mean(1) - worst[:, len(ours):].mean(1)
-    low, high = interval(gap[1:])
+    low, high = interval(gap[0], gap[1:])
     return dict(points=gap[0], low=low, high=high)
 
 # %% ../nbs/31_results.ipynb #99158587
