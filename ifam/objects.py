@@ -1075,7 +1075,7 @@ def _fill(canvas, polygon, colour, maps=(), labels=(), shadow=None):
     paint(canvas[box], area * (1 if shadow is None else shadow), colour[box] if getattr(colour, 'ndim', 1) == 3 else colour)
     for m, label in zip(maps, labels): m[box][area > .5] = label
 
-# %% ../nbs/14_objects.ipynb #301d4db8
+# %% ../nbs/14_objects.ipynb #a51d76d3
 def _draw_object(rng, canvas, name, object_map, part_map):
     "Draw one object of the named class with a random pose, palette, pattern and light."
     size, sketch = len(canvas), Sketch(rng)
@@ -1111,23 +1111,24 @@ def _clutter(rng, canvas, maps=()):
 def render(
     rng: np.random.Generator,  # source of everything random in the picture
     size: int = 112,  # pixels a side
-    objects: tuple = OBJECTS,  # classes to draw from
+    objects: tuple = OBJECTS,  # classes to draw from; none: the backdrop alone
     backdrops: tuple = BACKDROPS,  # classes to draw from
-) -> dict:  # image (S, S, 3) uint8; object, backdrop: class index; object_map (S, S) class index + 1, 0 = backdrop; part_map (S, S) index into PARTS, -1 = backdrop
+) -> dict:  # image (S, S, 3) uint8; object (-1: none), backdrop: class index; object_map (S, S) class index + 1, 0 = backdrop; part_map (S, S) index into PARTS, -1 = backdrop
     "One labelled picture: an object in front of a backdrop."
-    name, second, surface = rng.choice(objects), rng.choice(objects), rng.choice(backdrops)
+    name, second = (rng.choice(objects), rng.choice(objects)) if objects else (None, None)
+    surface = rng.choice(backdrops)
     canvas = np.clip(_SURFACES[surface](rng, size, _palette(rng, 4)), 0, 1).astype(np.float32)
     maps = np.zeros((size, size), np.int16), np.full((size, size), -1, np.int16)
     for _ in range(rng.integers(0, 5) * (rng.random() < .4)): _clutter(rng, canvas)
     if rng.random() < .12 and second != name: _draw_object(rng, canvas, second, *maps)
-    _draw_object(rng, canvas, name, *maps)
+    if name: _draw_object(rng, canvas, name, *maps)
     for _ in range(rng.integers(1, 3) * (rng.random() < .2)): _clutter(rng, canvas, maps)
     light = rng.uniform(.75, 1.15) + rng.uniform(0, .4) * (fractal_noise(rng, size, size, size, 1) - .5)
     canvas = canvas * light[..., None] * rng.normal(1, .05, 3) + rng.normal(0, rng.uniform(0, .04), canvas.shape)
     image = (np.clip(canvas, 0, 1) * 255).astype(np.uint8)
-    return dict(image=image, object=OBJECTS.index(name), backdrop=BACKDROPS.index(surface), object_map=maps[0], part_map=maps[1])
+    return dict(image=image, object=OBJECTS.index(name) if name else -1, backdrop=BACKDROPS.index(surface), object_map=maps[0], part_map=maps[1])
 
-# %% ../nbs/14_objects.ipynb #d0c2e724
+# %% ../nbs/14_objects.ipynb #58873981
 def _render_at(index, seed, **settings):
     return render(np.random.default_rng((seed, index)), **settings)
 
@@ -1137,7 +1138,7 @@ def dataset(
     seed: int = 0,  # picture i depends on (seed, i) only
     size: int = 112,  # pixels a side
     workers: int = 2,  # processes; 0 draws in this one
-    objects: tuple = OBJECTS,  # classes to draw from
+    objects: tuple = OBJECTS,  # classes to draw from; none: the backdrop alone
     backdrops: tuple = BACKDROPS,  # classes to draw from
     progress=None,  # called with (pictures done, pictures in all)
 ) -> dict:  # image (n, S, S, 3) uint8, object (n,), backdrop (n,), object_map and part_map (n, S, S) int8

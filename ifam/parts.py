@@ -113,7 +113,7 @@ def run_blocks(
         x = checkpoint(block, x, use_reentrant=False, **keywords) if recompute else block(x, **keywords)
     return x
 
-# %% ../nbs/04_parts.ipynb #01b252b9
+# %% ../nbs/04_parts.ipynb #5efe04b9
 class PartDiscovery(nn.Module):
     "Stage 1 of iFAM, and the whole of PDiscoFormer (paper, section 3.2)."
     def __init__(
@@ -123,13 +123,14 @@ class PartDiscovery(nn.Module):
         num_classes: int,  # C
         part_dropout: float = 0.3,  # probability that a part's vector is dropped in training, 0 to 1
         shared_noise: bool = True,  # False: the mask gets a second Gumbel draw, as in the released code
+        prototype_scale: float = 1.0,  # of the prototypes' first values; well below 1, the losses decide which tokens are background, not the draw
         image_size: int | None = None,  # what this stage sees; larger images are resized. None: the ViT's size
     ):
         super().__init__()
         if K < 1: raise ValueError(f"K={K}: at least one foreground part is needed.")
         self.vit, self.K, self.shared_noise = check_vit(vit), K, shared_noise
         dim = vit.embed_dim
-        self.prototypes = nn.Parameter(torch.empty(K + 1, dim).uniform_(-dim ** -0.5, dim ** -0.5))  # as a 1x1 convolution starts
+        self.prototypes = nn.Parameter(torch.empty(K + 1, dim).uniform_(-dim ** -0.5, dim ** -0.5) * prototype_scale)  # as a 1x1 convolution starts
         self.modulation = nn.LayerNorm((dim, K + 1))
         self.dropout = nn.Dropout1d(part_dropout)
         self.classifier = nn.Linear(dim, num_classes, bias=False)

@@ -95,7 +95,7 @@ def epoch_batches(
     micro = [[step[i:i + m] for i in range(0, b, m)] for step in steps]
     return [step[rank::world] for step in micro]
 
-# %% ../nbs/24_training.ipynb #630705fe
+# %% ../nbs/24_training.ipynb #87251eb0
 def normalisation(
     config: Config,
 ) -> tuple[tuple, tuple]:  # mean, std of each channel
@@ -116,10 +116,10 @@ def data_folder(
         return Path(config.data)
     root = home() / "data" / "-".join(["twin", config.dataset, f"{config.correlation:g}"] + [f"x{config.twin_size:g}"] * (config.twin_size != 1))
     sizes = {split: max(28, round(n * config.twin_size)) for split, n in twins.IMAGES.items()}
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:  # seed 1: the demo's settings were chosen on the twin of seed 0, so that this test split was never looked at
         bar = stack.enter_context(progress(total=sum(sizes.values()), desc="twin", unit="image")) if progress else None
         def report(done, total): bar.update(done - bar.n)
-        return twins.generate(config.dataset, root, seed=0, correlation=config.correlation, progress=report if bar is not None else None, **sizes)
+        return twins.generate(config.dataset, root, seed=1, correlation=config.correlation, progress=report if bar is not None else None, **sizes)
 
 # %% ../nbs/24_training.ipynb #81a7161e
 def load_split(
@@ -188,7 +188,7 @@ def make_fabric(
     fabric.launch()
     return fabric
 
-# %% ../nbs/24_training.ipynb #73d7a725
+# %% ../nbs/24_training.ipynb #98cf4179
 class Trainer:
     "One run of the loop."
     def __init__(self, config: Config, run: Run, train, val=None, progress=None):
@@ -196,6 +196,9 @@ class Trainer:
         self.fabric = make_fabric(config)
         seed_all(config.seed)
         model = method(config.method).build(config, len(train.classes))
+        if self.fabric.device.type == "cpu":  # the fused backward pass takes over twice as long there as its parts (torch 2.11)
+            for module in model.modules():
+                if isinstance(module, timm.layers.Attention): module.fused_attn = False
         optimizer = torch.optim.AdamW(parameter_groups(model, config, len(train)), betas=(0.9, 0.999))
         if config.compile: model.compile()
         self.model = model

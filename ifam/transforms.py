@@ -84,15 +84,15 @@ class Transform:
 
     def __repr__(self): return f'Transform({", ".join(map(repr, self.steps.transforms))})'
 
-# %% ../nbs/00_transforms.ipynb #228e7d1d
+# %% ../nbs/00_transforms.ipynb #3b595804
 def _finish(mean, std, *between):
     "The last steps of every recipe: to a tensor in [0, 1], then zero mean and unit variance."
     return [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), *between, v2.Normalize(list(mean), list(std))]
 
-def _birds(size, finish, train):
+def _birds(size, finish, train, moves=(v2.RandomAffine(90, translate=(.2, .2), scale=(.8, 1.2)),)):
     shorter = _Resize(size, InterpolationMode.BILINEAR, antialias=True)
     if not train: return Transform([shorter, v2.CenterCrop(size), *finish()])
-    return Transform([shorter, _Flip(.5), v2.RandomAffine(90, translate=(.2, .2), scale=(.8, 1.2)), v2.RandomCrop(size), *finish(_Planckian(.8))])
+    return Transform([shorter, _Flip(.5), *moves, v2.RandomCrop(size), *finish(_Planckian(.8))])
 
 def _chest(size, finish, train):
     warp = _Resize((size, size), InterpolationMode.BILINEAR, antialias=True)
@@ -125,8 +125,8 @@ def _imagenet(size, finish, train):
     bicubic = partial(_Resize, interpolation=InterpolationMode.BICUBIC, antialias=True)
     return Transform([bicubic(int(size * 256 / 224)), v2.CenterCrop(size), *finish()] if size < 384 else [bicubic((size, size)), *finish()])
 
-# %% ../nbs/00_transforms.ipynb #6593c1ce
-recipes = dict(birds=_birds, chest=_chest, imagenet=_imagenet)   # name -> function(size, finish, train) -> Transform
+# %% ../nbs/00_transforms.ipynb #cd63b33e
+recipes = dict(birds=_birds, upright=partial(_birds, moves=()), chest=_chest, imagenet=_imagenet)   # name -> function(size, finish, train) -> Transform
 
 def _transform(image_size, mean, std, recipe, train):
     if recipe not in recipes: raise ValueError(f'unknown recipe {recipe!r}: choose from {", ".join(recipes)}')
@@ -138,7 +138,7 @@ def train_transform(
     image_size: int,         # S: side of the square the model sees, in pixels
     mean: tuple,             # of each channel on [0, 1], as the backbone expects it
     std: tuple,              # likewise
-    recipe: str = 'birds',   # 'birds', 'chest' or 'imagenet'
+    recipe: str = 'birds',   # 'birds', 'upright', 'chest' or 'imagenet'
 ) -> Transform:  # for a PIL image or a record
     "A paper's training transform by name (Appendix A). Raises `ValueError` for an unknown recipe or impossible numbers."
     return _transform(image_size, mean, std, recipe, train=True)
@@ -147,7 +147,7 @@ def eval_transform(
     image_size: int,         # S: side of the square the model sees, in pixels
     mean: tuple,             # of each channel on [0, 1], as the backbone expects it
     std: tuple,              # likewise
-    recipe: str = 'birds',   # 'birds', 'chest' or 'imagenet'
+    recipe: str = 'birds',   # 'birds', 'upright', 'chest' or 'imagenet'
 ) -> Transform:  # for a PIL image or a record
     "A paper's test transform by name (Appendix A); nothing in it is random. Raises `ValueError` as `train_transform` does."
     return _transform(image_size, mean, std, recipe, train=False)

@@ -14,14 +14,14 @@ from .pdiscoformer import part_losses
 from ..model import IFAM, MaskedViT, vit_of
 from ..parts import PartDiscovery
 
-# %% ../../nbs/41_methods.ifam.ipynb #3d36435d
+# %% ../../nbs/41_methods.ifam.ipynb #f90c8241
 def build(
     config: Config,
     num_classes: int,
     pretrained: bool = True,  # False: random weights, to be overwritten
 ) -> IFAM:
     "iFAM with the settings of a configuration."
-    first = PartDiscovery(vit_of(config, 1, pretrained), config.K, num_classes, config.stage1_dropout, config.shared_noise)
+    first = PartDiscovery(vit_of(config, 1, pretrained), config.K, num_classes, config.stage1_dropout, config.shared_noise, config.prototype_scale)
     second = MaskedViT(vit_of(config, 2, pretrained), num_classes, config.straight_through)
     first.checkpointing = second.checkpointing = config.checkpointing
     if config.freeze:  # the ablation "frozen stage 2" of Table 5

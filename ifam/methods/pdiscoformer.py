@@ -15,7 +15,7 @@ from ..config import Config
 from ..model import Output, part_role, vit_of
 from ..parts import PartDiscovery, Stage1Output, Thresholds
 
-# %% ../../nbs/40_methods.pdiscoformer.ipynb #06dfa9ae
+# %% ../../nbs/40_methods.pdiscoformer.ipynb #3f8623ea
 class PDiscoFormer(PartDiscovery):
     "Stage 1 as a model of its own, with the same output and interventions as iFAM."
     def forward(self, images: Tensor, drop_parts=()) -> Output:
@@ -37,7 +37,7 @@ def build(
     pretrained: bool = True,  # False: random weights, to be overwritten
 ) -> PDiscoFormer:
     "PDiscoFormer with the settings of a configuration."
-    model = PDiscoFormer(vit_of(config, 1, pretrained), config.K, num_classes, config.stage1_dropout, config.shared_noise)
+    model = PDiscoFormer(vit_of(config, 1, pretrained), config.K, num_classes, config.stage1_dropout, config.shared_noise, config.prototype_scale)
     model.checkpointing = config.checkpointing
     return model
 
