@@ -90,15 +90,15 @@ def _rules(c: Config) -> dict[str, tuple[bool, str]]:
             rules[f.name] = (math.isfinite(value) and value >= 0, "give a number, 0 or more")
     return rules
 
-# %% ../nbs/00_config.ipynb #1a7a5e55
+# %% ../nbs/00_config.ipynb #7a118813
 PAPER = dict(
     cub={}, waterbirds={}, waterbirds200={},
     metashift=dict(image_size=224),
     siim_acr=dict(backbone="vit_base_patch14_dinov2.lvd142m", w_background_presence=0.0, recipe="chest"),  # weights: the RAD-DINO folder
     imagenet=dict(image_size=224, epochs=120, batch_size=1024, precision="bf16-mixed", ema=0.9999, recipe="imagenet"))
-DEMO = dict(backbone="vit_demo_patch8_reg4", image_size=112, epochs=4, batch_size=16, micro_batch=16, precision="bf16-mixed",
+DEMO = dict(backbone="vit_demo_patch8_reg4", image_size=112, epochs=5, batch_size=16, micro_batch=16, precision="bf16-mixed",
             lr_vit=3e-4, lr_modulation=1e-3, lr_head=1e-3, prototype_scale=0.1, recipe="upright")
-DEMO_METHODS = dict(ifam={}, pdiscoformer={}, erm={})  # what a method needs besides; chosen on validation, see nbs/table.ipynb
+DEMO_METHODS = dict(ifam=dict(w_stage2=0.25), pdiscoformer={}, erm={})  # what a method needs besides
 
 def preset(
     name: str = "demo",  # demo or paper
