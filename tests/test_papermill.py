@@ -85,6 +85,6 @@ def test_the_demo_backbone_can_be_made_again(house, tmp_path):
     "Pretraining at a one-minute size writes a checkpoint and leaves the package's weights alone."
     weights = (ROOT / "ifam/assets/vit_demo_patch8_reg4.safetensors").read_bytes()
     done = papermill("nbs/pretrain_demo.ipynb", tmp_path / "out.ipynb", "images", 64, "epochs", 1, "close_images", 64,
-                     "close_epochs", 1, "out", tmp_path / "pretraining", cwd=ROOT / "nbs")
+                     "close_epochs", 1, "swap_backdrops", 32, "swap_epochs", 1, "out", tmp_path / "pretraining", cwd=ROOT / "nbs")
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "pretraining" / "state.pt").exists() and (ROOT / "ifam/assets/vit_demo_patch8_reg4.safetensors").read_bytes() == weights
