@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['DEMO', 'ASSETS', 'demo_architecture', 'hf_names', 'demo_vit', 'weights_folder', 'read_state_dict', 'is_hf_dinov2',
            'from_hf_dinov2', 'check_vit', 'load_vit', 'to_hf_dinov2', 'architecture', 'hub_address', 'hf_folder',
-           'find_weights', 'create', 'grid_size']
+           'find_weights', 'create', 'unfuse_attention', 'grid_size']
 
-# %% ../nbs/02_backbones.ipynb #8f359caf
+# %% ../nbs/02_backbones.ipynb #755ff1be
 import hashlib, json, os, re
 from pathlib import Path
 
 import timm, torch
 from safetensors.torch import load_file
+from timm.layers import Attention
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import nn
 
@@ -196,7 +197,14 @@ def create(
     state = hf_folder(source, vit) if source.is_dir() else read_state_dict(source)
     return load_vit(vit, state, str(source))
 
-# %% ../nbs/02_backbones.ipynb #288605d0
+# %% ../nbs/02_backbones.ipynb #bd331e65
+def unfuse_attention(
+    model: nn.Module,  # holds timm's attention, changed in place
+):
+    "Attention in parts instead of PyTorch's fused one, whose backward pass takes over twice as long on CPU (torch 2.11). The values agree to rounding."
+    for module in model.modules():
+        if isinstance(module, Attention): module.fused_attn = False
+
 def grid_size(
     vit: VisionTransformer,
 ) -> tuple[int, int]:  # (gh, gw)

@@ -66,7 +66,7 @@ class Config:
         for name, (ok, what) in _rules(self).items():
             if not ok: raise ValueError(f"{name}={getattr(self, name)!r}: {what}.")
 
-# %% ../nbs/00_config.ipynb #0fb4d8ec
+# %% ../nbs/00_config.ipynb #297c83a3
 def _rules(c: Config) -> dict[str, tuple[bool, str]]:
     "What each setting must satisfy, and how to say so."
     share = lambda x: 0 <= x <= 1
@@ -81,8 +81,12 @@ def _rules(c: Config) -> dict[str, tuple[bool, str]]:
         straight_through=(c.straight_through in ("exact", "removal", "derivative", "none"), "give exact, removal, derivative or none"),
         select=(c.select in ("last", "val", "test"), "give last, val or test"),
         precision=(c.precision in ("32-true", "bf16-mixed", "16-mixed", "bf16-true"), "give 32-true, bf16-mixed, 16-mixed or bf16-true"),
-        prototype_scale=(c.prototype_scale > 0, "give a factor above 0"), image_size=(c.image_size >= 1, "give pixels"), stage1_size=(c.stage1_size >= 0, "give pixels, or 0 for image_size"),
-        ema=(0 <= c.ema < 1, "give a decay from 0 to below 1"), clip=(c.clip > 0, "give a norm above 0"), workers=(c.workers >= 0, "give 0 or more"))
+        prototype_scale=(c.prototype_scale > 0, "give a factor above 0"),
+        image_size=(c.image_size >= 1, "give pixels"),
+        stage1_size=(c.stage1_size >= 0, "give pixels, or 0 for image_size"),
+        ema=(0 <= c.ema < 1, "give a decay from 0 to below 1"),
+        clip=(c.clip > 0, "give a norm above 0"),
+        workers=(c.workers >= 0, "give 0 or more"))
     for name in ("part_dropout", "stage1_dropout"): rules[name] = (share(getattr(c, name)), "give a probability from 0 to 1")
     for f in dataclasses.fields(c):
         value = getattr(c, f.name)
@@ -90,15 +94,15 @@ def _rules(c: Config) -> dict[str, tuple[bool, str]]:
             rules[f.name] = (math.isfinite(value) and value >= 0, "give a number, 0 or more")
     return rules
 
-# %% ../nbs/00_config.ipynb #41ecdf85
+# %% ../nbs/00_config.ipynb #0ea5a444
 PAPER = dict(
     cub={}, waterbirds={}, waterbirds200={},
     metashift=dict(image_size=224),
     siim_acr=dict(backbone="vit_base_patch14_dinov2.lvd142m", w_background_presence=0.0, recipe="chest"),  # weights: the RAD-DINO folder
     imagenet=dict(image_size=224, epochs=120, batch_size=1024, precision="bf16-mixed", ema=0.9999, recipe="imagenet"))
-DEMO = dict(backbone="vit_demo_patch8_reg4", image_size=112, epochs=5, batch_size=16, micro_batch=16, precision="bf16-mixed",
+DEMO = dict(backbone="vit_demo_patch8_reg4", image_size=112, epochs=3, batch_size=16, micro_batch=16, precision="bf16-mixed",
             lr_vit=3e-4, lr_modulation=1e-3, lr_head=1e-3, prototype_scale=0.1, recipe="upright",
-            w_stage1=0.25, w_stage2=0.25, w_total_variation=0.5)
+            w_stage1=0.25, w_stage2=0.25, w_total_variation=0.5, w_background_presence=4.0)
 
 def preset(
     name: str = "demo",  # demo or paper

@@ -77,7 +77,7 @@ def entropy(
     a = _checked(part_maps)
     return -(a * a.clamp_min(torch.finfo(a.dtype).tiny).log()).sum(1).mean()
 
-# %% ../nbs/20_losses.ipynb #b2104059
+# %% ../nbs/20_losses.ipynb #fda3cc1f
 @dataclass(frozen=True)
 class Motion:
     "How a batch of square images is moved about its centre: turned and zoomed, then shifted."
@@ -91,9 +91,8 @@ class Motion:
         if not (self.scale > 0 and self.image_size > 0): raise ValueError(f'scale and image_size should be positive, got {self.scale}, {self.image_size}')
 
 def _motion(motion):
-    "A `Motion`, from one, a dict of its fields, or anything that has them."
-    if isinstance(motion, Motion): return motion
-    return Motion(**motion) if isinstance(motion, dict) else Motion(motion.angle, motion.translate, motion.scale, motion.image_size)
+    "A `Motion`, from one or from a dict of its fields."
+    return motion if isinstance(motion, Motion) else Motion(**motion)
 
 def random_motion(
     generator: torch.Generator,  # where the chance comes from

@@ -113,7 +113,7 @@ def run_blocks(
         x = checkpoint(block, x, use_reentrant=False, **keywords) if recompute else block(x, **keywords)
     return x
 
-# %% ../nbs/04_parts.ipynb #5efe04b9
+# %% ../nbs/04_parts.ipynb #4bc0947d
 class PartDiscovery(nn.Module):
     "Stage 1 of iFAM, and the whole of PDiscoFormer (paper, section 3.2)."
     def __init__(
@@ -124,7 +124,6 @@ class PartDiscovery(nn.Module):
         part_dropout: float = 0.3,  # probability that a part's vector is dropped in training, 0 to 1
         shared_noise: bool = True,  # False: the mask gets a second Gumbel draw, as in the released code
         prototype_scale: float = 1.0,  # of the prototypes' first values; well below 1, the losses decide which tokens are background, not the draw
-        image_size: int | None = None,  # what this stage sees; larger images are resized. None: the ViT's size
     ):
         super().__init__()
         if K < 1: raise ValueError(f"K={K}: at least one foreground part is needed.")
