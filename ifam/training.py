@@ -95,7 +95,7 @@ def epoch_batches(
     micro = [[step[i:i + m] for i in range(0, b, m)] for step in steps]
     return [step[rank::world] for step in micro]
 
-# %% ../nbs/24_training.ipynb #8f47d55e
+# %% ../nbs/24_training.ipynb #311b35bc
 def normalisation(
     config: Config,
 ) -> tuple[tuple, tuple]:  # mean, std of each channel
@@ -113,17 +113,19 @@ def data_folder(
 ) -> Path:
     "The folder of the data: the given one, or the generated twin, which is made where it is not there yet."
     if config.data:
-        if not Path(config.data).is_dir(): raise FileNotFoundError(f"data={config.data!r} is not a folder. Give the folder of {config.dataset}, "
-                                                                   "or leave data empty for the generated twin.")
+        if not Path(config.data).exists(): raise FileNotFoundError(f"data={config.data!r} is not there. Give the folder of {config.dataset}"
+                                                                   + (", or leave data empty for the generated twin." if config.dataset in twins.TWINS else "."))
         return Path(config.data)
-    root = home() / "data" / "-".join(["twin", config.dataset, f"{config.correlation:g}"] + [f"x{config.twin_size:g}"] * (config.twin_size != 1))
-    sizes = {split: max(28, round(n * config.twin_size)) for split, n in twins.IMAGES.items()}
+    if config.dataset not in twins.TWINS: raise ValueError(f"data is empty, and there is no generated twin of {config.dataset}: give its folder.")
+    twin = twins.TWINS[config.dataset]
+    options = {"correlation": config.correlation} if "correlation" in twin.options else {}
+    root = home() / "data" / "-".join(["twin", twin.name, *(f"{v:g}" for v in options.values())] + [f"x{config.twin_size:g}"] * (config.twin_size != 1))
     with contextlib.ExitStack() as stack:
-        bar = stack.enter_context(progress(total=sum(sizes.values()), desc="twin", unit="image")) if progress else None
-        def report(done, total): bar.update(done - bar.n)
-        return twins.generate(config.dataset, root, seed=TWIN_SEED, correlation=config.correlation, progress=report if bar is not None else None, **sizes)
+        bar = stack.enter_context(progress(desc="twin", unit="image")) if progress else None
+        def report(done, total): bar.total = total; bar.update(done - bar.n)
+        return twins.generate(config.dataset, root, TWIN_SEED, config.twin_size, progress=report if bar is not None else None, **options)
 
-# %% ../nbs/24_training.ipynb #81a7161e
+# %% ../nbs/24_training.ipynb #9691a73d
 def load_split(
     config: Config,
     folder: Path,
@@ -133,16 +135,18 @@ def load_split(
 ):
     "A split with the transform of the configuration."
     make = train_transform if augment else eval_transform
-    transform = make(config.image_size, *normalisation(config), config.recipe)
+    transform = make(config.image_size, *normalisation(config), datasets.registry[config.dataset].recipe or config.recipe)
     return datasets.load(config.dataset, folder, split, transform=transform, annotations=annotations)
 
 def describe(
     config: Config,
     train,  # the training split
-) -> dict:  # classes, groups, mean, std, and the fingerprint of the training split
+    select: str = "last",  # how the weights are selected
+) -> dict:  # classes, groups, mean, std, metric, the split that is scored, and the fingerprint of the training split
     "What a run records of its data."
     mean, std = normalisation(config)
-    return dict(classes=list(train.classes), groups=list(train.groups), mean=list(mean), std=list(std), train=datasets.fingerprint(train))
+    return dict(classes=list(train.classes), groups=list(train.groups), mean=list(mean), std=list(std), metric=train.metric, scored=train.scored[select],
+                train=datasets.fingerprint(train))
 
 # %% ../nbs/24_training.ipynb #cdbf9e50
 class Objective(nn.Module):
@@ -274,7 +278,7 @@ def one_epoch(self: Trainer, asked: list, bar):
     self.save()
     if self.fabric.is_global_zero: self.run.log(self.rows)
 
-# %% ../nbs/24_training.ipynb #a8488276
+# %% ../nbs/24_training.ipynb #13561763
 @patch(as_prop=True)
 def weights(self: Trainer) -> nn.Module:
     "The model that is judged: the moving average where there is one."
@@ -290,7 +294,7 @@ def predict(self: Trainer, dataset, progress=None):
 def validate(self: Trainer) -> dict:
     "Accuracy on the split that selects, and the weights of the best epoch so far."
     if self.val is None: return {}
-    numbers = {f"{self.config.select}_{r.metric}": r.value for r in summary(self.predict(self.val)).itertuples()}
+    numbers = {f"{self.config.select}_{r.metric}": r.value for r in summary(self.predict(self.val), metric=self.train.metric).itertuples()}
     score = numbers[f"{self.config.select}_AA"]
     if not self.best or score > self.best["score"]:
         self.best = dict(score=score, epoch=self.epoch, weights={k: v.detach().cpu().clone() for k, v in self.weights.state_dict().items()})
@@ -308,7 +312,7 @@ def fit(self: Trainer):
     if bar is not None: bar.close()
     if self.best: self.weights.load_state_dict(self.best["weights"])
 
-# %% ../nbs/24_training.ipynb #c0a987d4
+# %% ../nbs/24_training.ipynb #25d9d9c2
 def train(
     config: Config,
     folder: str | Path,  # of the run
@@ -318,16 +322,18 @@ def train(
     run = Run(folder)
     method(config.method)  # a misspelt method fails before anything is made
     root = data_folder(config, progress)
+    if "train" not in datasets.registry[config.dataset].splits: raise ValueError(f"dataset={config.dataset!r} is for evaluation only: train on another, then evaluate on it.")
     training = load_split(config, root, "train", augment=True)
-    select = config.select if config.select in training.splits else "last"
-    val = None if select == "last" else load_split(config, root, select)
-    test = load_split(config, root, "test", annotations=True)
-    run.open(config, describe(config, training))
+    if not training.scored: raise ValueError(f"{root} has a train split only: a run needs images to be scored on, as val or test.")
+    select = config.select if config.select in training.scored else "last"
+    test = load_split(config, root, training.scored[select], annotations=True)
+    val = None if select == "last" else load_split(config, root, training.scored["last"] if select == "test" else select)
+    run.open(config, describe(config, training, select))
     if run.finished: return run
     trainer = Trainer(config, run, training, val, progress)
     trainer.restore(run.load_state())
     trainer.fit()
-    predictions = trainer.predict(test, progress and (lambda x: progress(x, desc="test", unit="batch")))
+    predictions = trainer.predict(test, progress and (lambda x: progress(x, desc=test.split, unit="batch")))
     if trainer.fabric.is_global_zero:
         run.log(trainer.rows)
         with atomic(run.path("model.safetensors")) as file: save_file({k: v.contiguous() for k, v in trainer.weights.state_dict().items()}, file)

@@ -1,0 +1,57 @@
+"""Every dataset, from a generated folder to its own metric, through the notebooks a user runs."""
+import pandas as pd
+import pytest
+
+from test_papermill import QUICK, papermill
+
+from ifam.config import Config, preset
+from ifam.training import train
+from ifam.twins import TWINS
+
+TRAINED = ("cub", "metashift", "siim_acr", "imagenet")  # waterbirds is everywhere else in these tests
+METRIC = dict(cub="AA", metashift="WGA", siim_acr="AUC", imagenet="AA")
+
+
+@pytest.mark.parametrize("dataset", TRAINED)
+def test_a_dataset_is_one_word(house, tmp_path, dataset):
+    "Trained and evaluated on its twin, each with its own metric; then on the dataset that is evaluated after it."
+    small = (*QUICK, "micro_batch", 8, "K", 2)
+    done = papermill("nbs/train.ipynb", tmp_path / "train.ipynb", "dataset", dataset, "run", f"data-{dataset}", *small, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    after = dict(cub="waterbirds200", imagenet="imagenet9").get(dataset)
+    for other in [(), ("dataset", after)][:1 + bool(after)]:
+        done = papermill("nbs/evaluate.ipynb", tmp_path / "evaluate.ipynb", "run", f"data-{dataset}", *other, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr[-3000:]
+    run = house / "runs" / f"data-{dataset}"
+    assert METRIC[dataset] in set(pd.read_csv(run / "summary.csv")["metric"])
+    if after: assert {"imagenet9": "BG-GAP", "waterbirds200": "AA"}[after] in set(pd.read_csv(run / f"summary-{after}.csv")["metric"])
+
+
+@pytest.mark.parametrize("method", ["pdiscoformer", "erm"])
+@pytest.mark.parametrize("dataset", TRAINED)
+def test_every_method_trains_on_every_dataset(house, tmp_path, dataset, method):
+    settings = dict(preset("demo", dataset, method), twin_size=0.02, epochs=1, weights="none", batch_size=8, micro_batch=8, K=2)
+    run = train(Config(**settings), tmp_path / "run")
+    assert run.finished and len(pd.read_parquet(run.path("predictions.parquet"))) > 20
+
+
+@pytest.mark.parametrize("dataset, notebook", [("waterbirds", "waterbirds"), ("cub", "cub"), ("metashift", "metashift"), ("siim_acr", "siim_acr"),
+                                               ("imagenet", "imagenet"), ("imagenet9", "imagenet9"), ("imagenet", "folder")])
+def test_a_preparation_counts_checks_and_notes(house, tmp_path, dataset, notebook):
+    "On a twin, nothing is fetched; the note is written, says that this is not the published set, and runs would carry it."
+    made = papermill("data_prep/demo.ipynb", tmp_path / "demo.ipynb", "dataset", dataset, "out", tmp_path / "data", "share", 0.02, "samples", 3, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr[-3000:]
+    root = tmp_path / "data" / TWINS[dataset].folder
+    (root / "prepared.json").unlink()
+    if dataset in ("waterbirds", "cub"): root = root.parent  # what would be fetched is looked for in the folder that holds CUB_200_2011
+    done = papermill(f"data_prep/{notebook}.ipynb", tmp_path / "out.ipynb", "root", root, "samples", 3, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert list(root.rglob("prepared.json")) and '"published": false' in next(root.rglob("prepared.json")).read_text()
+
+
+@pytest.mark.parametrize("notebook, sentence", [("metashift", "metashifts.zip is missing. Fetch it from"), ("siim_acr", "archive.zip is missing. Log in to Kaggle"),
+                                                ("imagenet", "ILSVRC2012_img_train.tar is missing. Log in at image-net.org")])
+def test_where_a_licence_stands_before_the_data_it_says_what_to_do(tmp_path, notebook, sentence):
+    done = papermill(f"data_prep/{notebook}.ipynb", tmp_path / "out.ipynb", "root", tmp_path / "empty", cwd=tmp_path)
+    assert done.returncode and sentence in done.stderr, done.stderr[-2000:]
+    assert not list(tmp_path.rglob("prepared.json"))
