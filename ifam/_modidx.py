@@ -778,6 +778,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                       'ifam.scenes.siim_acr._dicom': ('scenes.siim_acr.html#_dicom', 'ifam/scenes/siim_acr.py'),
                                       'ifam.scenes.siim_acr._edge': ('scenes.siim_acr.html#_edge', 'ifam/scenes/siim_acr.py'),
                                       'ifam.scenes.siim_acr._flesh': ('scenes.siim_acr.html#_flesh', 'ifam/scenes/siim_acr.py'),
+                                      'ifam.scenes.siim_acr._fold': ('scenes.siim_acr.html#_fold', 'ifam/scenes/siim_acr.py'),
                                       'ifam.scenes.siim_acr._inside': ('scenes.siim_acr.html#_inside', 'ifam/scenes/siim_acr.py'),
                                       'ifam.scenes.siim_acr._largest': ('scenes.siim_acr.html#_largest', 'ifam/scenes/siim_acr.py'),
                                       'ifam.scenes.siim_acr._lung': ('scenes.siim_acr.html#_lung', 'ifam/scenes/siim_acr.py'),

@@ -72,12 +72,12 @@ def _edge(x, width): return 1 / (1 + np.exp(np.clip(x / width, -30, 30)))  # fro
 
 def _bump(x, width): return np.exp(-(x / width)**2)
 
-# %% ../../nbs/17_scenes.siim_acr.ipynb #b046721d
+# %% ../../nbs/17_scenes.siim_acr.ipynb #a68fb030
 def _build(rng):
     "How somebody is built."
     u = rng.uniform
     return dict(wide=u(.74, .86), tall=u(1.2, 1.32), base=u(.34, .5), heart=u(.8, 1.25), fat=u(0, .12), breast=max(u(-.09, .1), 0), bone=u(.6, 1.15),
-                haze=u(.5, 1.3), veins=u(.6, 1.2), gas=u(0, 1), cloud=u(0, 1), ribs=(u(-.9, -.84), u(.115, .132), u(.24, .42), u(.2, .32)))
+                haze=u(.4, 1.3), veins=u(.4, 1.1), gas=u(0, 1), cloud=u(0, 1), fold=u(0, 1), tilt=u(-.07, .07), ribs=(u(-.9, -.84), u(.115, .132), u(.24, .42), u(.2, .32)))
 
 
 def _cage(body, y): return body['wide'] * np.sqrt(np.clip(1 - ((y - .45) / body['tall'])**2, 1e-4, 1))  # half its width
@@ -194,10 +194,10 @@ def _lungs(film, body, rng, side, amount):
     inner = film.soft(whole, .02) > .9                          # an edge that still lies against the wall does not show
     return dict(whole=whole, gone=gone, rim=film.lines(rim) * inner, vessels=film.soft(film.lines(vessels), .004) * np.clip(whole - gone, 0, 1))
 
-# %% ../../nbs/17_scenes.siim_acr.ipynb #350676cc
+# %% ../../nbs/17_scenes.siim_acr.ipynb #0457aca3
 def _tube(film, body, rng, side):
     "A chest tube that enters at `side`."
-    y, up, width = rng.uniform(.05, .4), rng.random() < .75, rng.uniform(.05, .065)
+    y, up, width = rng.uniform(.05, .4), rng.random() < .75, rng.uniform(.06, .08)
     wall = _cage(body, y)
     tip, by = ((rng.uniform(.2, .36), rng.uniform(-.6, -.4)), (.9 * wall, y - .35)) if up else ((rng.uniform(.2, .35), rng.uniform(.2, .35)), (.6 * wall, y + .1))
     path = _bezier([(1.4, y + rng.uniform(.1, .4)), (1.15, y + .2), (.95 * wall, y + .05), by, tip], 60) * (side, 1)
@@ -205,7 +205,7 @@ def _tube(film, body, rng, side):
     hole = film.oval(*path[50], .55 * width, .55 * width)
     along = np.gradient(path, axis=0)
     beside = path + .3 * width * along[:, ::-1] * (-1, 1) / np.linalg.norm(along, axis=1, keepdims=True)
-    return .17 * walls * (1 - .9 * hole) + .12 * film.lines([(beside[None, :47], .016, 1), (beside[None, 54:], .016, 1)])
+    return .18 * walls * (1 - .9 * hole) + .12 * film.lines([(beside[None, :47], .016, 1), (beside[None, 54:], .016, 1)])
 
 
 _LETTERS = {-1: [[(-.03, .055), (-.03, -.05), (.02, -.048), (.036, -.025), (.02, 0), (-.03, 0)], [(0, 0), (.035, .055)]], 1: [[(-.03, -.05), (-.03, .05), (.035, .05)]]}
@@ -228,7 +228,16 @@ def _clutter(film, rng):
         total = total + .8 * film.lines([(np.array([stroke]) + at * (side, 1), .02, 1) for stroke in _LETTERS[side]])
     return total
 
-# %% ../../nbs/17_scenes.siim_acr.ipynb #29d2bcda
+# %% ../../nbs/17_scenes.siim_acr.ipynb #055f9e25
+def _fold(film, body, rng):
+    "A fold of skin under the back: an edge much like that of a lung, with vessels beyond it."
+    side, amount = rng.choice([-1, 1]), rng.uniform(.05, .9)
+    outline = _lung(body, side)
+    edge = _pulled(outline, side, amount, -1.2 + rng.normal(0, .2) + .5 * amount**1.3)
+    beyond = film.fill(outline) * (1 - film.fill(edge))
+    return .06 * film.lines([(edge[None], .014, 1)]) * (film.soft(film.fill(outline), .02) > .9) - .03 * beyond
+
+
 def _inside(film, body, rng, lungs, side, amount):
     "What the rays meet within the rib cage, without bones; where they meet air, and where the lung has left."
     heart = film.blob(_silhouette(body))
@@ -237,12 +246,13 @@ def _inside(film, body, rng, lungs, side, amount):
     whole, gone = lungs['whole'], lungs['gone']
     lung, clear, air = whole - gone, 1 - heart, whole * (1 - .9 * heart)
     total = heart * (.1 + .13 * dome) + .1 * np.clip((film.y - body['base'] + .1) / .3, 0, 1) * (1 - whole)
-    total -= air * (.25 + .21 * film.depth(whole)) * (1 + .16 * gone)
+    total -= air * (.25 + .21 * film.depth(whole)) * (1 + .11 * gone) * (1 + body['tilt'] * np.sign(film.x))
     total += .07 * clear * sum(_bump(film.x - s * .2, .09) * _bump(film.y + .03, .13) for s in (-1, 1))
     grain = fractal_noise(rng, film.size, film.size, film.size / 22, 3) - .5
-    total += body['haze'] * .1 * grain * lung * (1 - .5 * heart) + body['veins'] * .23 * lungs['vessels'] * (1 - .85 * heart)
-    total += .13 * lungs['rim'] * clear + .05 * amount * lung * (film.x * side > 0)
-    if body['cloud'] > .75:                                     # an infection: denser, whatever the label
+    total += body['haze'] * .09 * grain * lung * (1 - .5 * heart) + body['veins'] * .23 * lungs['vessels'] * (1 - .85 * heart)
+    total += .09 * lungs['rim'] * clear + .04 * amount * lung * (film.x * side > 0)
+    if body['fold'] > .6: total += clear * _fold(film, body, rng)
+    if body['cloud'] > .7:                                     # an infection: denser, whatever the label
         x, y = rng.uniform((.25, -.3), (.6, .35)) * (rng.choice([-1, 1]), 1)
         cloud = np.clip(fractal_noise(rng, film.size, film.size, film.size / 8, 3) - .3, 0, 1)
         total += .5 * _bump(film.x - x, .2) * _bump(film.y - y, .17) * cloud * lung
@@ -292,7 +302,7 @@ def _largest(inside):
     sizes = np.bincount(pieces.ravel(), minlength=n + 1)[1:]
     return np.isin(pieces, 1 + np.flatnonzero(sizes > .1 * sizes.max(initial=0))).astype(np.uint8)
 
-# %% ../../nbs/17_scenes.siim_acr.ipynb #c57e1ee4
+# %% ../../nbs/17_scenes.siim_acr.ipynb #c1dee77b
 RECIPE = 1  # raise it whenever the same settings come to give other files
 IMAGES = dict(train=1200, test=800)  # of each split, unless asked otherwise
 OPTIONS = dict(tube_positive=.8, tube_negative=.1, size=160)  # share of training films with a tube by label, pixels of a side
@@ -308,7 +318,7 @@ def _deal(rng, split, n, positive, shares):
     for value, share in enumerate(shares):
         here = rng.permutation(np.flatnonzero(y == value))
         tube[here[:round(share * len(here))]] = True
-    return pd.DataFrame(dict(split=split, label=y, tube=tube, side=rng.choice([-1, 1], n), amount=rng.uniform(.05, 1, n)))
+    return pd.DataFrame(dict(split=split, label=y, tube=tube, side=rng.choice([-1, 1], n), amount=.08 + .92 * rng.random(n)**1.2))
 
 
 def plan(
@@ -322,7 +332,7 @@ def plan(
     for share in (tube_positive, tube_negative):
         if not 0 <= share <= 1: raise ValueError(f'a share of tubes is {share}, outside [0, 1]')
     if min(train, test) < 20: raise ValueError(f'each split needs 20 films for its four cells, not {min(train, test)}')
-    splits = (('train', train, POSITIVE, (tube_negative, tube_positive)), ('test', test, .5, (.5, .5)), ('none', max((train + test) // 200, 2), .5, (.5, .5)))
+    splits = (('train', train, POSITIVE, (tube_negative, tube_positive)), ('test', test, .5, (.25, .75)), ('none', max((train + test) // 200, 2), .5, (.5, .5)))
     films = pd.concat([_deal(np.random.default_rng([seed, k]), *how) for k, how in enumerate(splits)])
     rng, n = np.random.default_rng([seed, 9]), len(films)
     films = films.iloc[rng.permutation(n)].reset_index(drop=True).rename_axis('number').reset_index()
