@@ -91,7 +91,7 @@ def _show(ax, record, groups):
         x, y, w, h = record['box'].tolist()
         ax.add_patch(plt.Rectangle((x - .5, y - .5), w, h, fill=False, color='yellow', lw=.7))
 
-# %% ../nbs/18_preparation.ipynb #315107bc
+# %% ../nbs/18_preparation.ipynb #71cb43ef
 def note(
     name: str,           # of `datasets.registry`
     root: str | Path,
@@ -105,7 +105,7 @@ def note(
         some = '; '.join(f'{where}: {what}' for where, what in faults[['file', 'what']].head(3).to_numpy())
         raise ValueError(f'{root} has {len(faults)} faults ({some}). datasets.check({name!r}, root) lists them all; it was not noted as prepared.')
     data = datasets.load(name, root, next(s for s in datasets.registry[name].splits), annotations=False)
-    content = dict(dataset=name, published=differs.empty, differs=differs.what.tolist(), counts={s: c.tolist() for s, c in data.group_counts.items() if c.sum()},
+    content = dict(dataset=name, published=data.published, differs=differs.what.tolist(), counts={s: c.tolist() for s, c in data.group_counts.items() if c.sum()},
                    verified=verified or {}, versions=dict(ifam=__version__, python=platform.python_version()))
     path = data.home/data.folder/'prepared.json'
     aside = path.with_name('.prepared.json.tmp')

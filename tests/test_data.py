@@ -6,7 +6,7 @@ from test_papermill import QUICK, papermill
 
 from ifam.config import Config, preset
 from ifam.training import train
-from ifam.twins import TWINS
+from ifam.twins import generate
 
 TRAINED = ("cub", "metashift", "siim_acr", "imagenet")  # waterbirds is everywhere else in these tests
 METRIC = dict(cub="AA", metashift="WGA", siim_acr="AUC", imagenet="AA")
@@ -39,14 +39,18 @@ def test_every_method_trains_on_every_dataset(house, tmp_path, dataset, method):
                                                ("imagenet", "imagenet"), ("imagenet9", "imagenet9"), ("imagenet", "folder")])
 def test_a_preparation_counts_checks_and_notes(house, tmp_path, dataset, notebook):
     "On a twin, nothing is fetched; the note is written, says that this is not the published set, and runs would carry it."
-    made = papermill("data_prep/demo.ipynb", tmp_path / "demo.ipynb", "dataset", dataset, "out", tmp_path / "data", "share", 0.02, "samples", 3, cwd=tmp_path)
-    assert made.returncode == 0, made.stderr[-3000:]
-    root = tmp_path / "data" / TWINS[dataset].folder
+    root = generate(dataset, tmp_path / "data", share=0.02)
     (root / "prepared.json").unlink()
     if dataset in ("waterbirds", "cub"): root = root.parent  # what would be fetched is looked for in the folder that holds CUB_200_2011
     done = papermill(f"data_prep/{notebook}.ipynb", tmp_path / "out.ipynb", "root", root, "samples", 3, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert list(root.rglob("prepared.json")) and '"published": false' in next(root.rglob("prepared.json")).read_text()
+
+
+def test_a_twin_is_one_command(house, tmp_path):
+    done = papermill("data_prep/demo.ipynb", tmp_path / "demo.ipynb", "dataset", "metashift", "out", tmp_path / "data", "share", 0.02, "samples", 3, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "data" / "MetaDatasetCatDog" / "prepared.json").exists()
 
 
 @pytest.mark.parametrize("notebook, sentence", [("metashift", "metashifts.zip is missing. Fetch it from"), ("siim_acr", "archive.zip is missing. Log in to Kaggle"),
