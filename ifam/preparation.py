@@ -46,7 +46,7 @@ def arrived(
         rows.append((archive.name, seen, made))
     return pd.DataFrame(rows, columns=['archive', 'verified by', 'unpacked'])
 
-# %% ../nbs/18_preparation.ipynb #a54b0c3d
+# %% ../nbs/18_preparation.ipynb #3c30a6e6
 def counted(
     name: str,         # of `datasets.registry`
     root: str | Path,
@@ -71,7 +71,7 @@ def page(
     shown = {}
     for split in datasets.registry[name].splits:
         with contextlib.suppress(datasets.NoSplit): shown[split] = datasets.load(name, root, split)
-    fig, axes = plt.subplots(len(shown), n, figsize=(9.8, 1.55 * len(shown)), dpi=70, squeeze=False)
+    fig, axes = plt.subplots(len(shown), n, figsize=(9.8, 1.3 * len(shown)), dpi=70, squeeze=False)
     for row, (split, data) in zip(axes, shown.items()):
         for ax in row: ax.axis('off')
         chosen = np.random.default_rng(seed).permutation(len(data))[:n]

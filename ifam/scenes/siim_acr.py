@@ -149,7 +149,7 @@ def _flesh(film, body, rng):
         if body['breast']: total += film.soft(body['breast'] * film.oval(side * .47, .28, .33, .3), .012)
     return total * (1 + .16 * (fractal_noise(rng, film.size, film.size, film.size / 3) - .5))
 
-# %% ../../nbs/17_scenes.siim_acr.ipynb #89b677a2
+# %% ../../nbs/17_scenes.siim_acr.ipynb #47c320c7
 _HILUM = np.array([.18, -.02])
 
 
@@ -158,7 +158,7 @@ def _pulled(points, side, amount, towards):
     if not amount: return points
     away = points * (side, 1) - _HILUM
     angle = np.arctan2(away[..., 1], away[..., 0])
-    pull = (.1 + .5 * amount) * np.exp(-np.abs((angle - towards) / (.6 + 1.1 * amount))**3)
+    pull = (.1 + .6 * amount) * np.exp(-np.abs((angle - towards) / (.6 + 1.1 * amount))**3)
     pull *= np.clip((angle + 1.95) / .45, 0, 1) * np.clip((1.75 - angle) / .4, 0, 1)
     return (_HILUM + away * (1 - pull[..., None])) * (side, 1)
 
@@ -194,18 +194,18 @@ def _lungs(film, body, rng, side, amount):
     inner = film.soft(whole, .02) > .9                          # an edge that still lies against the wall does not show
     return dict(whole=whole, gone=gone, rim=film.lines(rim) * inner, vessels=film.soft(film.lines(vessels), .004) * np.clip(whole - gone, 0, 1))
 
-# %% ../../nbs/17_scenes.siim_acr.ipynb #0457aca3
+# %% ../../nbs/17_scenes.siim_acr.ipynb #fa62cb60
 def _tube(film, body, rng, side):
     "A chest tube that enters at `side`."
-    y, up, width = rng.uniform(.05, .4), rng.random() < .75, rng.uniform(.06, .08)
+    y, up, width = rng.uniform(.05, .4), rng.random() < .75, rng.uniform(.07, .095)
     wall = _cage(body, y)
     tip, by = ((rng.uniform(.2, .36), rng.uniform(-.6, -.4)), (.9 * wall, y - .35)) if up else ((rng.uniform(.2, .35), rng.uniform(.2, .35)), (.6 * wall, y + .1))
     path = _bezier([(1.4, y + rng.uniform(.1, .4)), (1.15, y + .2), (.95 * wall, y + .05), by, tip], 60) * (side, 1)
-    walls = film.band(path, width) - .8 * film.band(path[:-1], width - .03)
+    walls = film.band(path, width) - .6 * film.band(path[:-1], width - .03)
     hole = film.oval(*path[50], .55 * width, .55 * width)
     along = np.gradient(path, axis=0)
     beside = path + .3 * width * along[:, ::-1] * (-1, 1) / np.linalg.norm(along, axis=1, keepdims=True)
-    return .18 * walls * (1 - .9 * hole) + .12 * film.lines([(beside[None, :47], .016, 1), (beside[None, 54:], .016, 1)])
+    return .3 * walls * (1 - .9 * hole) + .14 * film.lines([(beside[None, :47], .016, 1), (beside[None, 54:], .016, 1)])
 
 
 _LETTERS = {-1: [[(-.03, .055), (-.03, -.05), (.02, -.048), (.036, -.025), (.02, 0), (-.03, 0)], [(0, 0), (.035, .055)]], 1: [[(-.03, -.05), (-.03, .05), (.035, .05)]]}
@@ -228,7 +228,7 @@ def _clutter(film, rng):
         total = total + .8 * film.lines([(np.array([stroke]) + at * (side, 1), .02, 1) for stroke in _LETTERS[side]])
     return total
 
-# %% ../../nbs/17_scenes.siim_acr.ipynb #055f9e25
+# %% ../../nbs/17_scenes.siim_acr.ipynb #f7d0a55c
 def _fold(film, body, rng):
     "A fold of skin under the back: an edge much like that of a lung, with vessels beyond it."
     side, amount = rng.choice([-1, 1]), rng.uniform(.05, .9)
@@ -246,11 +246,11 @@ def _inside(film, body, rng, lungs, side, amount):
     whole, gone = lungs['whole'], lungs['gone']
     lung, clear, air = whole - gone, 1 - heart, whole * (1 - .9 * heart)
     total = heart * (.1 + .13 * dome) + .1 * np.clip((film.y - body['base'] + .1) / .3, 0, 1) * (1 - whole)
-    total -= air * (.25 + .21 * film.depth(whole)) * (1 + .11 * gone) * (1 + body['tilt'] * np.sign(film.x))
+    total -= air * (.25 + .21 * film.depth(whole)) * (1 + .17 * gone) * (1 + body['tilt'] * np.sign(film.x))
     total += .07 * clear * sum(_bump(film.x - s * .2, .09) * _bump(film.y + .03, .13) for s in (-1, 1))
     grain = fractal_noise(rng, film.size, film.size, film.size / 22, 3) - .5
     total += body['haze'] * .09 * grain * lung * (1 - .5 * heart) + body['veins'] * .23 * lungs['vessels'] * (1 - .85 * heart)
-    total += .09 * lungs['rim'] * clear + .04 * amount * lung * (film.x * side > 0)
+    total += .1 * lungs['rim'] * clear + .08 * amount * lung * (film.x * side > 0)
     if body['fold'] > .6: total += clear * _fold(film, body, rng)
     if body['cloud'] > .7:                                     # an infection: denser, whatever the label
         x, y = rng.uniform((.25, -.3), (.6, .35)) * (rng.choice([-1, 1]), 1)
@@ -302,7 +302,7 @@ def _largest(inside):
     sizes = np.bincount(pieces.ravel(), minlength=n + 1)[1:]
     return np.isin(pieces, 1 + np.flatnonzero(sizes > .1 * sizes.max(initial=0))).astype(np.uint8)
 
-# %% ../../nbs/17_scenes.siim_acr.ipynb #c1dee77b
+# %% ../../nbs/17_scenes.siim_acr.ipynb #d9c7ce4a
 RECIPE = 1  # raise it whenever the same settings come to give other files
 IMAGES = dict(train=1200, test=800)  # of each split, unless asked otherwise
 OPTIONS = dict(tube_positive=.8, tube_negative=.1, size=160)  # share of training films with a tube by label, pixels of a side
@@ -318,7 +318,7 @@ def _deal(rng, split, n, positive, shares):
     for value, share in enumerate(shares):
         here = rng.permutation(np.flatnonzero(y == value))
         tube[here[:round(share * len(here))]] = True
-    return pd.DataFrame(dict(split=split, label=y, tube=tube, side=rng.choice([-1, 1], n), amount=.08 + .92 * rng.random(n)**1.2))
+    return pd.DataFrame(dict(split=split, label=y, tube=tube, side=rng.choice([-1, 1], n), amount=rng.uniform(.15, 1, n)))
 
 
 def plan(
