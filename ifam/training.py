@@ -95,7 +95,7 @@ def epoch_batches(
     micro = [[step[i:i + m] for i in range(0, b, m)] for step in steps]
     return [step[rank::world] for step in micro]
 
-# %% ../nbs/24_training.ipynb #311b35bc
+# %% ../nbs/24_training.ipynb #98c7dae7
 def normalisation(
     config: Config,
 ) -> tuple[tuple, tuple]:  # mean, std of each channel
@@ -113,7 +113,7 @@ def data_folder(
 ) -> Path:
     "The folder of the data: the given one, or the generated twin, which is made where it is not there yet."
     if config.data:
-        if not Path(config.data).exists(): raise FileNotFoundError(f"data={config.data!r} is not there. Give the folder of {config.dataset}"
+        if not Path(config.data).exists(): raise FileNotFoundError(f"data={config.data!r} is not a folder{' or a csv' * (config.dataset == 'folder')}. Give the folder of {config.dataset}"
                                                                    + (", or leave data empty for the generated twin." if config.dataset in twins.TWINS else "."))
         return Path(config.data)
     if config.dataset not in twins.TWINS: raise ValueError(f"data is empty, and there is no generated twin of {config.dataset}: give its folder.")
