@@ -7,8 +7,8 @@ __all__ = ['DEMO', 'ASSETS', 'demo_architecture', 'hf_names', 'demo_vit', 'weigh
            'from_hf_dinov2', 'check_vit', 'load_vit', 'to_hf_dinov2', 'architecture', 'hub_address', 'hf_folder',
            'find_weights', 'create', 'unfuse_attention', 'grid_size']
 
-# %% ../nbs/02_backbones.ipynb #755ff1be
-import hashlib, json, os, re
+# %% ../nbs/02_backbones.ipynb #ea68a31d
+import json, os, re
 from pathlib import Path
 
 import timm, torch

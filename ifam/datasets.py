@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['registry', 'load', 'check', 'fingerprint']
 
-# %% ../nbs/10_datasets.ipynb #2f1a7a42
+# %% ../nbs/10_datasets.ipynb #a33044f0
 import hashlib
 import json
 from pathlib import Path
-import numpy as np
 import pandas as pd
 from .layouts.cub import CUB, Waterbirds, Waterbirds200
 from .layouts.folder import Folder

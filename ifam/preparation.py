@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['by_hand', 'arrived', 'counted', 'page', 'note', 'validation_classes', 'arrange_imagenet']
 
-# %% ../nbs/18_preparation.ipynb #81e01e03
+# %% ../nbs/18_preparation.ipynb #3b65035f
 import contextlib
 import json
 import os
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.io import loadmat
 from . import __version__, datasets
-from .archives import Limits, fetch, unpack, verify
+from .archives import fetch, unpack, verify
 
 # %% ../nbs/18_preparation.ipynb #9e14911c
 def by_hand(
@@ -91,7 +91,7 @@ def _show(ax, record, groups):
         x, y, w, h = record['box'].tolist()
         ax.add_patch(plt.Rectangle((x - .5, y - .5), w, h, fill=False, color='yellow', lw=.7))
 
-# %% ../nbs/18_preparation.ipynb #71cb43ef
+# %% ../nbs/18_preparation.ipynb #f8eacd48
 def note(
     name: str,           # of `datasets.registry`
     root: str | Path,
@@ -108,6 +108,7 @@ def note(
     content = dict(dataset=name, published=data.published, differs=differs.what.tolist(), counts={s: c.tolist() for s, c in data.group_counts.items() if c.sum()},
                    verified=verified or {}, versions=dict(ifam=__version__, python=platform.python_version()))
     path = data.home/data.folder/'prepared.json'
+    if path.exists(): content = json.loads(path.read_text()) | content  # a twin says there how it was made
     aside = path.with_name('.prepared.json.tmp')
     aside.write_text(json.dumps(content, indent=1) + '\n')
     os.replace(aside, path)

@@ -7,8 +7,8 @@ __all__ = ['TOKENS', 'TWIN_SEED', 'normalised_decay', 'parameter_settings', 'par
            'epoch_batches', 'normalisation', 'data_folder', 'load_split', 'describe', 'Objective', 'check_finite',
            'stop_requests', 'make_fabric', 'Trainer', 'train']
 
-# %% ../nbs/24_training.ipynb #a9fba8fc
-import contextlib, math, os, random, signal, threading, time
+# %% ../nbs/24_training.ipynb #9ead9553
+import contextlib, math, os, random, signal, threading
 from pathlib import Path
 
 import numpy as np, timm, torch
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from . import datasets, twins
-from .backbones import DEMO, create, unfuse_attention
+from .backbones import DEMO, unfuse_attention
 from .config import Config
 from .evaluation import predict, summary
 from .model import method

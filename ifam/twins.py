@@ -17,7 +17,7 @@ from . import __version__
 from .archives import locked
 from .scenes import imagenet, metashift, siim_acr, waterbirds
 
-# %% ../nbs/19_twins.ipynb #c543d965
+# %% ../nbs/19_twins.ipynb #2a002680
 class Twin(NamedTuple):
     "A kind of twin."
     name: str  # of the twin: datasets that read the same folder share one
@@ -30,7 +30,7 @@ class Twin(NamedTuple):
 _birds = Twin('waterbirds', 'CUB_200_2011', waterbirds.write, waterbirds.RECIPE, waterbirds.IMAGES, dict(correlation=.95))
 TWINS = dict(cub=_birds, waterbirds=_birds, waterbirds200=_birds,
              metashift=Twin('metashift', 'MetaDatasetCatDog', metashift.write, metashift.RECIPE, metashift.IMAGES),
-             siim_acr=Twin('siim_acr', 'siim_acr', siim_acr.write, siim_acr.RECIPE, siim_acr.IMAGES, siim_acr.OPTIONS),
+             siim_acr=Twin('siim_acr', 'pneumothorax', siim_acr.write, siim_acr.RECIPE, siim_acr.IMAGES, siim_acr.OPTIONS),
              imagenet=Twin('imagenet', 'imagenet', imagenet.write_imagenet, imagenet.RECIPE, imagenet.IMAGES, dict(correlation=.9)),
              imagenet9=Twin('imagenet9', 'bg_challenge', imagenet.write_imagenet9, imagenet.RECIPE, imagenet.CHALLENGE))
 

@@ -5,13 +5,12 @@
 # %% auto #0
 __all__ = ['CUB', 'Waterbirds', 'Waterbirds200']
 
-# %% ../../nbs/08_layouts.cub.ipynb #a527059f
+# %% ../../nbs/08_layouts.cub.ipynb #7c4ba0d3
 import os
-from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from ..records import ImageTable, fault, find_home, joined, listed, read_csv, read_mask, read_table, refuse, typed
+from ..records import ImageTable, find_home, joined, listed, read_csv, read_mask, read_table, refuse, typed
 
 # %% ../../nbs/08_layouts.cub.ipynb #d542731a
 def _landmarks(home, known, ids):

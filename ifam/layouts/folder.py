@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['SPLITS', 'parse_landmarks', 'in_order', 'Folder']
 
-# %% ../../nbs/08_layouts.folder.ipynb #7768e17c
-from pathlib import Path
+# %% ../../nbs/08_layouts.folder.ipynb #1f848697
 import numpy as np
 import pandas as pd
 import torch
