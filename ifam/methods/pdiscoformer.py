@@ -15,13 +15,16 @@ from ..config import Config
 from ..model import Output, part_role, vit_of
 from ..parts import PartDiscovery, Stage1Output, Thresholds
 
-# %% ../../nbs/40_methods.pdiscoformer.ipynb #3f8623ea
+# %% ../../nbs/40_methods.pdiscoformer.ipynb #f3229b44
 class PDiscoFormer(PartDiscovery):
     "Stage 1 as a model of its own, with the same output and interventions as iFAM."
     def forward(self, images: Tensor, drop_parts=()) -> Output:
         "Logits are the mean over the parts. `mask` says where a part is strongest; here it does not bound what the logits used."
-        first = super().forward(images, drop_parts)
-        return Output(first.logits, first.logits, first.part_maps, first.mask, first)
+        return self.complete(images, [super().forward(images, drop_parts)])[0]
+
+    def complete(self, images: Tensor, readings: list[Stage1Output]) -> list[Output]:
+        "See `IFAM.complete`: here nothing is left to do."
+        return [Output(first.logits, first.logits, first.part_maps, first.mask, first) for first in readings]
 
     def set_thresholds(self, values: dict | None, score: str = "distance"):
         "See `IFAM.set_thresholds`."
