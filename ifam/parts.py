@@ -121,7 +121,7 @@ def run_blocks(
         x = checkpoint(block, x, use_reentrant=False, **keywords) if recompute else block(x, **keywords)
     return x
 
-# %% ../nbs/04_parts.ipynb #22be096e
+# %% ../nbs/04_parts.ipynb #bbdecb20
 class PartDiscovery(nn.Module):
     "Stage 1 of iFAM, and the whole of PDiscoFormer (paper, section 3.2)."
     def __init__(
@@ -177,7 +177,10 @@ class PartDiscovery(nn.Module):
 
     def read(self, tokens: Tensor, drop_parts=()) -> Stage1Output:
         "All that follows the ViT, which is nearly free: part maps and logits of patch tokens B,N,D."
-        part_maps, mask_maps = self.part_maps(tokens, drop_parts)
+        return self.classify(tokens, *self.part_maps(tokens, drop_parts))
+
+    def classify(self, tokens: Tensor, part_maps: Tensor, mask_maps: Tensor) -> Stage1Output:
+        "What given maps B,K+1,gh,gw say of patch tokens B,N,D."
         features = pool_parts(part_maps, tokens)
         modulated = self.modulation(features.transpose(1, 2)).transpose(1, 2)
         part_logits = self.classifier(self.dropout(modulated[:, :-1]))
