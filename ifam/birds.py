@@ -5,15 +5,13 @@
 # %% auto #0
 __all__ = ['LANDMARKS', 'FEATHERS', 'PAINTS', 'SPECIES', 'PLACES', 'KINDS', 'Species', 'draw_bird', 'draw_place']
 
-# %% ../nbs/12_birds.ipynb #5e9eb39d
+# %% ../nbs/12_birds.ipynb #f635c05a
 import colorsys
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 import numpy as np
-from PIL import Image, ImageDraw
-from scipy.interpolate import CubicSpline
 from scipy.special import ndtri
-from .drawing import coverage, ellipse, fractal_noise, paint, shade, smooth_outline
+from .drawing import collage, coverage, ellipse, fractal_noise, own_coordinates, paint, rotated, shade, smooth_line, smooth_outline, smooth_step
 
 # %% ../nbs/12_birds.ipynb #42f0c34e
 LANDMARKS = ('back', 'beak', 'belly', 'breast', 'crown', 'forehead', 'left eye', 'left leg', 'left wing', 'nape',
@@ -41,7 +39,7 @@ class Species:
     raised: float = .2  # how often the wings are up
     crest: float = 0.  # length of the crest in radii of the head
 
-# %% ../nbs/12_birds.ipynb #e091dd8c
+# %% ../nbs/12_birds.ipynb #62bfaddf
 SPECIES = (
     Species('Billowing_Pelican', True, ((-.98, .24, .12), (-.5, .12, .38), (0, .05, .50), (.52, 0, .42), (.80, -.32, .18), (.58, -.70, .14), (.80, -.98, .23)),
             ('pouch', 5., 1.), (.36, .30, -.1), (1.5, .46), ('web', .42), ('neck',),
@@ -67,6 +65,10 @@ SPECIES = (
     Species('Hooked_Cormorant', True, ((-.66, .90, .10), (-.42, .50, .32), (-.08, .08, .42), (.20, -.30, .34), (.32, -.70, .20), (.20, -1.02, .17), (.36, -1.28, .23)),
             ('hook', 2.4, .54), (.64, .24, -.2), (1.36, .38), ('web', .28), ('throat',),
             ('black black black umber black black orange', 'teal navy teal brown black black cream'), ('buff', 'yellow', 'slate', 'orange'), .3),
+)
+
+# %% ../nbs/12_birds.ipynb #ffff71e2
+SPECIES += (
     Species('Long_necked_Swan', True, ((-1.02, .08, .10), (-.55, .10, .38), (0, .10, .50), (.52, .05, .42), (.86, -.26, .20), (.68, -.64, .15), (.64, -.98, .15), (.86, -1.20, .21)),
             ('flat', 1.9, .74), (.42, .26, -.1), (1.5, .48), ('web', .34), ('lore',),
             ('white white white white cream white black', 'black umber black black white black red'), ('orange', 'red', 'slate', 'yellow'), .25),
@@ -83,7 +85,7 @@ SPECIES = (
             ('flat', 1.8, .80), (.44, .26, -.3), (1.36, .42), ('web', .30), ('collar', 'bib'),
             ('silver silver green slate umber black rufous', 'rufous rufous umber blue black umber cream'), ('yellow', 'orange', 'olive', 'slate'), .2),
     Species('Pied_Woodpecker', False, ((-.46, .92, .10), (-.28, .48, .31), (-.04, .08, .42), (.14, -.30, .39), (.20, -.60, .31), (.28, -.78, .35)),
-            ('chisel', 1.30, .48), (.66, .18, -.3), (1.30, .34), ('perch', .26), ('cap', 'barred', 'cheek'),
+            ('chisel', 1.30, .48), (.66, .18, -.3), (1.30, .34), ('perch', .26), ('cap', 'cheek'),
             ('black white black black black black red', 'olive buff olive olive umber olive red'), ('slate', 'black', 'buff'), .15, .3),
     Species('Plumed_Jay', False, ((-.94, .43, .10), (-.48, .22, .36), (0, .02, .49), (.36, -.18, .44), (.52, -.44, .35), (.60, -.58, .37)),
             ('chisel', 1.05, .56), (1.15, .23, -.2), (1.30, .38), ('perch', .44), ('collar', 'bars'),
@@ -112,7 +114,7 @@ def _plumage(rng, species):
         colours[key] = _tint(rng, choice[rng.integers(len(choice))])
     return colours
 
-# %% ../nbs/12_birds.ipynb #b05b73df
+# %% ../nbs/12_birds.ipynb #acbfd8ad
 @dataclass
 class _Pose:
     "One bird's skeleton, in its own coordinates."
@@ -136,22 +138,10 @@ class _Pose:
     def middle(self): return self.spine[2]
 
 
-@lru_cache
-def _open_spline(k, n):
-    "(n, k) weights of the cubic spline through k points."
-    return CubicSpline(np.arange(k), np.eye(k))(np.linspace(0, k - 1, n))
-
-
 def _unit(angle):
     return np.stack([np.cos(angle), np.sin(angle)], -1)
 
-
-def _turned(vectors, angle):
-    "Vectors turned clockwise on the screen."
-    c, s = np.cos(angle), np.sin(angle)
-    return vectors @ np.array([[c, s], [-s, c]])
-
-# %% ../nbs/12_birds.ipynb #e08da84f
+# %% ../nbs/12_birds.ipynb #5b114849
 def _pose(rng, species):
     "Bend the spine, turn the head."
     spine = np.array(species.spine, float)
@@ -159,9 +149,9 @@ def _pose(rng, species):
     bend, stretch = rng.normal(0, .16 if len(spine) > 6 else .10), rng.uniform(.88, 1.10)
     for i in range(4, len(spine)):
         joint = spine[i - 1, :2]
-        spine[i:, :2] = joint + _turned(spine[i:, :2] - joint, bend)
+        spine[i:, :2] = joint + rotated(spine[i:, :2] - joint, bend)
         spine[i:, :2] += (stretch - 1) * (spine[i, :2] - joint)
-    track = _open_spline(len(spine), 32) @ spine
+    track = smooth_line(spine, 32)
     track[:, 2] = np.maximum(track[:, 2], .07)
     forward = (spine[3] - spine[0])[:2]
     forward /= np.linalg.norm(forward)
@@ -193,7 +183,7 @@ def _flat(polygon, colour):
     "One polygon as a pile of one."
     return np.asarray(polygon, float)[None], np.asarray(colour, float)[None]
 
-# %% ../nbs/12_birds.ipynb #d6e7486e
+# %% ../nbs/12_birds.ipynb #7b80c3e1
 _WING = np.array([(-.04, .02), (.10, -.52), (.40, -.70), (.70, -.46), (1, -.05), (1.0, .07), (.80, .34), (.50, .62), (.18, .66)])
 _ROWS = (  # start, feathers, length, colour, fan, has a bar: from the tip to the shoulder
     (.48, 5, .54, 'tip', .30, False), (.36, 5, .48, 'tip', .22, False), (.26, 6, .40, 'wing', .12, False),
@@ -203,7 +193,7 @@ _ROWS = (  # start, feathers, length, colour, fan, has a bar: from the tip to th
 def _folded_wing(rng, species, pose, colours):
     "(piles, where the wing is, outline): rows of feathers from the tip to the shoulder, cut by the outline."
     length, depth = species.wing
-    back, down = _turned(np.stack([-pose.forward, -pose.up]), -.06 + rng.normal(0, .06))
+    back, down = rotated(np.stack([-pose.forward, -pose.up]), -.06 + rng.normal(0, .06))
     shoulder = pose.chest[:2] + pose.chest[2] * (.32 * pose.forward + .18 * pose.up)
     axes = np.stack([back * length, down * depth])
     outline = shoulder + smooth_outline(_WING, 60) @ axes
@@ -242,11 +232,11 @@ def _raised_wing(rng, species, pose, colours, lift, far):
         piles.append(_feathers(base[some], heading[some], reach[some] * part, width[some] * (.5 + .6 * every), colours[key] * shades(len(base[some])), rim))
     return piles, (shoulder + wrist) / 2 + to(np.float64(lift + 1.4)) * .18 * size
 
-# %% ../nbs/12_birds.ipynb #a4e6f36d
+# %% ../nbs/12_birds.ipynb #67f2ba1c
 def _tail(rng, species, pose, colours):
     "(piles, where the tail is): a fan, the middle feathers on top."
     length, width, fork = species.tail
-    back = _turned(-pose.forward, rng.normal(0, .16))
+    back = rotated(-pose.forward, rng.normal(0, .16))
     spread = np.array([-1, 1, -.66, .66, -.33, .33, 0])
     base = pose.spine[0, :2] - back * .2 + spread[:, None] * width * .5 * back[::-1] * (-1, 1)
     fan = spread * .20 * rng.uniform(.4, 1.3) * (1 + .5 * fork)
@@ -348,38 +338,34 @@ def _parts(rng, species, pose, colours):
     else: piles['near wing'], places['near wing'], outline = _folded_wing(rng, species, pose, colours)
     return piles, places, outline
 
-# %% ../nbs/12_birds.ipynb #37ea389a
-def _step(x, low, high):
-    "Smooth step from 0 to 1."
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
-
-
+# %% ../nbs/12_birds.ipynb #39d16400
 def _spot(x, y, centre, radii, soft):
     "1 inside an ellipse, 0 outside, soft rim."
-    return 1 - _step(np.hypot((x - centre[0]) / radii[0], (y - centre[1]) / radii[1]), 1 - soft, 1 + soft)
+    return 1 - smooth_step(np.hypot((x - centre[0]) / radii[0], (y - centre[1]) / radii[1]), 1 - soft, 1 + soft)
 
 
-def _mark(name, species, pose, colours, at):
+def _mark(name, pose, colours, at):
     "(area, colour) of one mark; `at` holds the coordinates of every pixel on body, head and spine."
     mark, joints, hood = colours['mark'], len(pose.spine) - 1, at['hood']
     along, a, b, p, q = (at[k] for k in 'sabpq')
     match name:
-        case 'cap': return hood * _step(b, .12, .34), mark
+        case 'cap': return hood * smooth_step(b, .12, .34), mark
         case 'mask': return _spot(a, b, (.75, -.15), (.62, .55), .2), mark
         case 'bib': return _spot(p, q, (pose.chest[2] * .55 + .38, -.15), (pose.chest[2] * .95, 1.), .25), mark
         case 'throat': return _spot(a, b, (.35, -.85), (.75, .62), .2), mark
-        case 'collar': return _step(along, (joints - 2.) / joints, (joints - 1.8) / joints) * (1 - _step(along, (joints - 1.45) / joints, (joints - 1.25) / joints)), mark
-        case 'neck': return .8 * _step(along, 3.6 / joints, 4.6 / joints) * (1 - hood) * _step(-a, -.4, .4), mark
+        case 'collar':
+            lower, upper = ((joints - 2.) / joints, (joints - 1.8) / joints), ((joints - 1.45) / joints, (joints - 1.25) / joints)
+            return smooth_step(along, *lower) * (1 - smooth_step(along, *upper)), mark
+        case 'neck': return .8 * smooth_step(along, 3.6 / joints, 4.6 / joints) * (1 - hood) * smooth_step(-a, -.4, .4), mark
         case 'brow': return _spot(a, b, (-.15, .42), (.85, .15), .4), mark
         case 'cheek': return _spot(a, b, (-.05, -.38), (.62, .22), .3), colours['belly']
         case 'lore': return _spot(a, b, (.85, .1), (.45, .4), .3), mark
         case 'face': return np.maximum(_spot(a, b, (.50, .05), (.46, .60), .12), _spot(a, b, (-.28, .05), (.46, .60), .12)), mark
         case 'streaked':
             waves = np.sin(np.pi * (10.8 * p + 2.6 * at['noise'])) * np.cos(np.pi * 2.6 * q)
-            return .75 * _step(waves, .25, .8) * (1 - hood) * (1 - _step(q, -.1, .4)), colours['wing'] * .7
+            return .75 * smooth_step(waves, .25, .8) * (1 - hood) * (1 - smooth_step(q, -.1, .4)), colours['wing'] * .7
 
-# %% ../nbs/12_birds.ipynb #d98ec0ba
+# %% ../nbs/12_birds.ipynb #1addf17b
 def _plumage_at(rng, species, pose, colours, x, y, along):
     "(H, W, 3) colour of the body's feathers at the bird's own coordinates x, y; `along` is 0 at the rump, 1 at the head."
     height, width = x.shape
@@ -388,15 +374,15 @@ def _plumage_at(rng, species, pose, colours, x, y, along):
     at = dict(s=along, p=project(pose.middle, pose.forward), q=project(pose.middle, pose.up) / np.float32(pose.middle[2]),
               a=project(pose.head, pose.ahead) / np.float32(pose.r), b=project(pose.head, pose.above) / np.float32(pose.r))
     joints = len(pose.spine) - 1
-    at['hood'] = _step(along, (joints - 1.25) / joints, (joints - .85) / joints)
+    at['hood'] = smooth_step(along, (joints - 1.25) / joints, (joints - .85) / joints)
     at['noise'] = fractal_noise(rng, height, width, max(unit * .35, 4), 3)
     canvas = np.full((height, width, 3), colours['back'], np.float32)
     lift = .35 if 'under' in species.marks else 0
-    paint(canvas, 1 - _step(at['q'] + .5 * (at['noise'] - .5), lift - .55, lift + .15), colours['belly'])
+    paint(canvas, 1 - smooth_step(at['q'] + .5 * (at['noise'] - .5), lift - .55, lift + .15), colours['belly'])
     paint(canvas, at['hood'], colours['head'])
     if 'face' in species.marks: paint(canvas, _spot(at['a'], at['b'], (.1, -.05), (.92, .86), .1), colours['wing'] * .6)
     for name in species.marks:
-        found = _mark(name, species, pose, colours, at)
+        found = _mark(name, pose, colours, at)
         if found is not None: paint(canvas, found[0], found[1])
     row = np.float32(-11) * at['p'] + at['noise']  # scales, each row shifted by half a feather
     turn = np.floor(row)
@@ -406,11 +392,11 @@ def _plumage_at(rng, species, pose, colours, x, y, along):
     canvas *= (.95 + .16 * at['noise'] - .11 * scales + .10 * np.clip(at['q'], -1.2, 1.2))[..., None]
     return canvas
 
-# %% ../nbs/12_birds.ipynb #2febfb5f
+# %% ../nbs/12_birds.ipynb #78ac0ec3
 def _view(rng, pose, hull, face, height, width):
     "(2, 2) matrix and offset that take the bird's coordinates to pixels, and whether it faces left."
     left = bool(rng.random() < .5)
-    matrix = _turned(np.diag([-1. if left else 1., 1.]), rng.normal(0, .13)) @ np.diag([rng.uniform(.86, 1.), 1])
+    matrix = rotated(np.diag([-1. if left else 1., 1.]), rng.normal(0, .13)) @ np.diag([rng.uniform(.86, 1.), 1])
     low, high = (hull @ matrix).min(0), (hull @ matrix).max(0)
     side = min(height, width)
     room = (np.array([width, height]) + side) / 2  # a square is cut from the middle later
@@ -423,33 +409,7 @@ def _view(rng, pose, hull, face, height, width):
     offset += np.clip(face, corner + .15 * side, corner + .85 * side) - face
     return matrix * scale, offset, left
 
-# %% ../nbs/12_birds.ipynb #4d73f486
-_FINE = 4  # sub-pixels a pixel and axis
-
-
-def _collage(piles, height, width):
-    "Flat shapes over one another: colour times coverage (h, w, 3), coverage (h, w), and the window they fill."
-    low, high = (f([f(p, axis=(0, 1)) for p, _ in piles], axis=0) for f in (np.min, np.max))
-    left, top = np.clip(np.floor(low) - 1, 0, (width - 1, height - 1)).astype(int)
-    right, bottom = np.clip(np.ceil(high) + 2, (left + 1, top + 1), (width, height)).astype(int)
-    tile = Image.new('RGBX', ((right - left) * _FINE, (bottom - top) * _FINE))
-    draw = ImageDraw.Draw(tile)
-    for polygons, colours in piles:
-        corners = ((polygons - (left, top)) * _FINE - .5).reshape(len(polygons), -1).tolist()
-        inks = np.clip(np.round(255 * colours), 0, 255).astype(int).tolist()
-        for corner, ink in zip(corners, inks): draw.polygon(corner, fill=(*ink, 255))
-    small = np.asarray(tile.reduce(_FINE), np.float32) / 255
-    return small[..., :3], small[..., 3], np.s_[top:bottom, left:right]
-
-
-def _local(window, matrix, offset):
-    "The bird's coordinates x, y of every pixel of a window."
-    back = np.linalg.inv(matrix).astype(np.float32)
-    y, x = np.mgrid[window].astype(np.float32)
-    x, y = x - np.float32(offset[0] - .5), y - np.float32(offset[1] - .5)
-    return x * back[0, 0] + y * back[1, 0], x * back[0, 1] + y * back[1, 1]
-
-# %% ../nbs/12_birds.ipynb #fdb34a45
+# %% ../nbs/12_birds.ipynb #5d0e93ec
 def _paint_bird(rng, species, pose, colours, piles, outline, view, height, width):
     "(rgb times alpha, alpha, which part is on top): part over part, each lit from the same side."
     matrix, offset = view
@@ -459,10 +419,10 @@ def _paint_bird(rng, species, pose, colours, piles, outline, view, height, width
     canvas, alpha = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
     top = np.full((height, width), -1, np.int8)
     for k, (name, pile) in enumerate(piles.items()):
-        rgb, area, window = _collage([(p @ matrix + offset, c) for p, c in pile], height, width)
+        rgb, area, window = collage([(p @ matrix + offset, c) for p, c in pile], height, width)
         if name == 'body':
             along = rgb[..., 0] / np.maximum(area, 1e-3)
-            rgb = _plumage_at(rng, species, pose, colours, *_local(window, matrix, offset), along) * area[..., None]
+            rgb = _plumage_at(rng, species, pose, colours, *own_coordinates(window, matrix, offset), along) * area[..., None]
             rgb *= lit(area, 1., .25)
         elif name == 'near wing' and outline is not None:
             cut = coverage(outline @ matrix + offset - (window[1].start, window[0].start), *area.shape)
@@ -551,7 +511,7 @@ def _dress(structure, tint, palette, contrast):
         picture[..., channel] = dark + below * (middle - dark) + above * (light - middle)
     return picture
 
-# %% ../nbs/12_birds.ipynb #926051ee
+# %% ../nbs/12_birds.ipynb #c78b45b4
 def _water(rng, height, width, length):
     "Three wave trains in perspective: crests lie flat, close up towards the horizon and interlock."
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -565,7 +525,7 @@ def _water(rng, height, width, length):
         field += np.sin(2 * np.pi * across) / (1 + .3 * k)
     return field
 
-
+# %% ../nbs/12_birds.ipynb #bc8008c2
 def _stems(rng, height, width, knots):
     "Three layers of stems, rounded by light from one side, the near ones broader; `knots` darkens the joints of bamboo."
     y, x = np.mgrid[:height, :width].astype(np.float32)

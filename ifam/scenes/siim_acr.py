@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RECIPE', 'IMAGES', 'OPTIONS', 'POSITIVE', 'CELLS', 'UID', 'draw_film', 'plan', 'write']
 
-# %% ../../nbs/17_scenes.siim_acr.ipynb #e848b32a
+# %% ../../nbs/17_scenes.siim_acr.ipynb #116e294d
 import hashlib
 import pickle
 from functools import partial
@@ -19,7 +19,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptureImageStorage
 from scipy.ndimage import distance_transform_edt, gaussian_filter, label
-from ..drawing import coverage, draw_all, ellipse, fractal_noise, ribbon, save_bytes, smooth_outline
+from ..drawing import bezier, coverage, dealt, draw_all, ellipse, fractal_noise, ribbon, save_bytes, smooth_outline
 from ..layouts.siim_acr import encode_rle
 
 # %% ../../nbs/17_scenes.siim_acr.ipynb #35ff5c9e
@@ -58,15 +58,7 @@ class _Film:
         "How far below a rounded surface: 0 at the rim, 1 well inside."
         return np.sqrt(np.clip(distance_transform_edt(inside > .5).astype(np.float32) / self.scale / .3, 0, 1))
 
-# %% ../../nbs/17_scenes.siim_acr.ipynb #d327e702
-def _bezier(points, n=24):
-    "Bezier curve of any degree."
-    points, t = np.asarray(points, float), np.linspace(0, 1, n)[:, None]
-    points = np.repeat(points[:, None], n, axis=1)
-    while len(points) > 1: points = (1 - t) * points[:-1] + t * points[1:]  # de Casteljau
-    return points[0]
-
-
+# %% ../../nbs/17_scenes.siim_acr.ipynb #ef683baf
 def _edge(x, width): return 1 / (1 + np.exp(np.clip(x / width, -30, 30)))  # from 1 where x < 0 to 0
 
 
@@ -125,13 +117,13 @@ def _spine(film):
     knobs = _bump(np.abs(film.x) - .045, .016) * _bump((part - .4) * .125, .022)
     return column + .5 * knobs + .5 * _bump(film.x, .012) * _bump((part - .75) * .125, .03)
 
-# %% ../../nbs/17_scenes.siim_acr.ipynb #9652407e
+# %% ../../nbs/17_scenes.siim_acr.ipynb #1633a11b
 def _shoulders(film, rng):
     "Collar bones, shoulder blades and the heads of the upper arms."
     total = 0
     for side in (-1, 1):
         tilt = rng.normal(0, .03)
-        path = _bezier([(side * x, y - tilt) for x, y in ((.09, -.56 + tilt), (.3, -.64), (.5, -.55), (.82, -.72))])
+        path = bezier([(side * x, y - tilt) for x, y in ((.09, -.56 + tilt), (.3, -.64), (.5, -.55), (.82, -.72))], 24)
         blade = [(side * x, y) for x, y in ((.66, -.66), (1, -.7), (1.02, -.45), (.85, .05), (.78, .12), (.72, -.2))]
         total += .12 * film.band(path, (.085, .06)) - .05 * film.band(path, (.045, .03))
         total += film.soft(.045 * film.blob(blade), .014) + film.soft(.07 * film.oval(side * 1.04, -.6, .15, .17), .012)
@@ -194,13 +186,13 @@ def _lungs(film, body, rng, side, amount):
     inner = film.soft(whole, .02) > .9                          # an edge that still lies against the wall does not show
     return dict(whole=whole, gone=gone, rim=film.lines(rim) * inner, vessels=film.soft(film.lines(vessels), .004) * np.clip(whole - gone, 0, 1))
 
-# %% ../../nbs/17_scenes.siim_acr.ipynb #fa62cb60
+# %% ../../nbs/17_scenes.siim_acr.ipynb #41485886
 def _tube(film, body, rng, side):
     "A chest tube that enters at `side`."
     y, up, width = rng.uniform(.05, .4), rng.random() < .75, rng.uniform(.07, .095)
     wall = _cage(body, y)
     tip, by = ((rng.uniform(.2, .36), rng.uniform(-.6, -.4)), (.9 * wall, y - .35)) if up else ((rng.uniform(.2, .35), rng.uniform(.2, .35)), (.6 * wall, y + .1))
-    path = _bezier([(1.4, y + rng.uniform(.1, .4)), (1.15, y + .2), (.95 * wall, y + .05), by, tip], 60) * (side, 1)
+    path = bezier([(1.4, y + rng.uniform(.1, .4)), (1.15, y + .2), (.95 * wall, y + .05), by, tip], 60) * (side, 1)
     walls = film.band(path, width) - .6 * film.band(path[:-1], width - .03)
     hole = film.oval(*path[50], .55 * width, .55 * width)
     along = np.gradient(path, axis=0)
@@ -216,12 +208,12 @@ def _clutter(film, rng):
     sheaves, total = [], 0
     for _ in range(rng.integers(0, 4)):
         x, y, down = rng.uniform(-.75, .75), rng.uniform(-.5, .6), rng.choice([-1, 1])
-        wire = _bezier([(x, y), (x + rng.normal(0, .2), y + .2 * down), (np.sign(x) * rng.uniform(.2, 1.1), 1.2 * down)])
+        wire = bezier([(x, y), (x + rng.normal(0, .2), y + .2 * down), (np.sign(x) * rng.uniform(.2, 1.1), 1.2 * down)], 24)
         sheaves.append((wire[None], .013, .7))
         total = total + .14 * film.oval(x, y, .038, .038) + .14 * film.oval(x, y, .018, .018)
     if rng.random() < .25:
         side = rng.choice([-1, 1])
-        sheaves.append((_bezier([(side * .3, -1.1), (side * .22, -.6), (-.1, -.5), (-.13, -.1)])[None], .016, .6))
+        sheaves.append((bezier([(side * .3, -1.1), (side * .22, -.6), (-.1, -.5), (-.13, -.1)], 24)[None], .016, .6))
     total = total + .15 * film.lines(sheaves)
     if rng.random() < .7:
         side, at = rng.choice([-1, 1]), rng.uniform((.7, -.9), (.84, -.82))
@@ -278,21 +270,21 @@ def _develop(film, total, rng):
     if rng.random() < .25: grey = np.pad(grey[top:-bottom, left:-right], ((top, bottom), (left, right)))
     return np.round(255 * np.clip(grey, 0, 1)).astype(np.uint8)
 
-# %% ../../nbs/17_scenes.siim_acr.ipynb #66a39d35
+# %% ../../nbs/17_scenes.siim_acr.ipynb #a15b25f7
 def draw_film(
     seed: int,  # of the twin
     row,  # of `plan`: number, label, tube, side and amount
     size: int = 160,  # pixels of a side
 ) -> dict:  # image and mask (H, W) uint8; the mask is 1 where the lung has left
     "One chest film."
-    rngs = [np.random.default_rng([seed, row['number'], k]) for k in range(8)]
+    rngs = [np.random.default_rng([seed, row['number'], k]) for k in range(9)]
     side, amount = row['side'], row['amount'] * row['label']
     film, body = _Film(rngs[0], size), _build(rngs[1])
     lungs = _lungs(film, body, rngs[2], side, amount)
     inside, air, gone = _inside(film, body, rngs[3], lungs, side, amount)
     bones = .085 * _ribs(film, body) * (.4 + .6 * air) + .05 * _spine(film) + _shoulders(film, rngs[4])
     total = _flesh(film, body, rngs[5]) + inside + body['bone'] * bones - _airways(film, body) + _clutter(film, rngs[6])
-    if row['tube']: total = total + _tube(film, body, np.random.default_rng([seed, row['number'], 8]), side)
+    if row['tube']: total = total + _tube(film, body, rngs[8], side)
     return dict(image=_develop(film, total, rngs[7]), mask=_largest(gone > .5))
 
 
@@ -302,8 +294,8 @@ def _largest(inside):
     sizes = np.bincount(pieces.ravel(), minlength=n + 1)[1:]
     return np.isin(pieces, 1 + np.flatnonzero(sizes > .1 * sizes.max(initial=0))).astype(np.uint8)
 
-# %% ../../nbs/17_scenes.siim_acr.ipynb #d9c7ce4a
-RECIPE = 1  # raise it whenever the same settings come to give other files
+# %% ../../nbs/17_scenes.siim_acr.ipynb #617e0ef7
+RECIPE = 1  # raised whenever the same settings come to give other files
 IMAGES = dict(train=1200, test=800)  # of each split, unless asked otherwise
 OPTIONS = dict(tube_positive=.8, tube_negative=.1, size=160)  # share of training films with a tube by label, pixels of a side
 POSITIVE = .4  # share of training films that show a collapse
@@ -314,10 +306,7 @@ def _deal(rng, split, n, positive, shares):
     "n films of one split: label, side, amount and tube."
     y = np.zeros(n, int)
     y[rng.permutation(n)[:round(positive * n)]] = 1
-    tube = np.zeros(n, bool)
-    for value, share in enumerate(shares):
-        here = rng.permutation(np.flatnonzero(y == value))
-        tube[here[:round(share * len(here))]] = True
+    tube = dealt(rng, y, shares)
     return pd.DataFrame(dict(split=split, label=y, tube=tube, side=rng.choice([-1, 1], n), amount=rng.uniform(.15, 1, n)))
 
 
@@ -341,16 +330,22 @@ def plan(
     films['folder'] = np.where((films.split == 'none') & (films.number % 2 == 0), 'dicom-images-test', 'dicom-images-train')
     return films.assign(inverted=rng.random(n) < .04, compressed=rng.random(n) < .92, pieces=np.where(rng.random(n) < .25, 2, 1))
 
-# %% ../../nbs/17_scenes.siim_acr.ipynb #455da261
+# %% ../../nbs/17_scenes.siim_acr.ipynb #6db5e008
 UID = '1.2.276.0.7230010.3.1.{}.8323329.'  # 2 names a study, 3 a series, 4 a film
-_HEADER = dict(SpecificCharacterSet='ISO_IR 100', SOPClassUID=SecondaryCaptureImageStorage, StudyDate='19010101', StudyTime='000000.00', AccessionNumber='', Modality='CR', ConversionType='WSD',
-               ReferringPhysicianName='', SeriesDescription='view: PA', PatientBirthDate='', PatientSex='', BodyPartExamined='CHEST', ViewPosition='PA', StudyID='', SeriesNumber='1', InstanceNumber='1',
-               PatientOrientation='', SamplesPerPixel=1, BitsAllocated=8, BitsStored=8, HighBit=7, PixelRepresentation=0)
+_HEADER = dict(
+    SpecificCharacterSet='ISO_IR 100', SOPClassUID=SecondaryCaptureImageStorage, StudyDate='19010101', StudyTime='000000.00', AccessionNumber='', Modality='CR',
+    ConversionType='WSD', ReferringPhysicianName='', SeriesDescription='view: PA', PatientBirthDate='', PatientSex='', BodyPartExamined='CHEST', ViewPosition='PA',
+    StudyID='', SeriesNumber='1', InstanceNumber='1', PatientOrientation='', SamplesPerPixel=1, BitsAllocated=8, BitsStored=8, HighBit=7, PixelRepresentation=0)
+
+
+def _uids(row):
+    "Names of a film's study, of its series and of its own."
+    return [UID.format(k) + row['uid'] for k in (2, 3, 4)]
 
 
 def _dicom(picture, row):
     "The bytes of one film's file."
-    study, series, film = (UID.format(k) + row['uid'] for k in (2, 3, 4))
+    study, series, film = _uids(row)
     pixels = 255 - picture if row['inverted'] else picture
     data = Dataset()
     fields = dict(_HEADER, SOPInstanceUID=film, StudyInstanceUID=study, SeriesInstanceUID=series, PatientName=row['uid'], PatientID=row['uid'],
@@ -367,11 +362,11 @@ def _dicom(picture, row):
     data.save_as(file := BytesIO(), enforce_file_format=True)
     return file.getvalue()
 
-# %% ../../nbs/17_scenes.siim_acr.ipynb #3a4bb16d
+# %% ../../nbs/17_scenes.siim_acr.ipynb #ff26540d
 def _write_film(folder, settings, row):
     "Draw and write one film; returns its lines of the csv and the digest of its file."
     drawn = draw_film(settings['seed'], row, settings['size'])
-    study, series, film = (UID.format(k) + row['uid'] for k in (2, 3, 4))
+    study, series, film = _uids(row)
     home = Path(folder) / row['folder'] / study / series
     home.mkdir(parents=True)
     digest = save_bytes(_dicom(drawn['image'], row), home / f'{film}.dcm')

@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['RECIPE', 'BIASED', 'WATERBIRDS', 'IMAGES', 'plan', 'draw_pair', 'write']
 
-# %% ../../nbs/13_scenes.waterbirds.ipynb #b99f1d74
+# %% ../../nbs/13_scenes.waterbirds.ipynb #dd2309d9
 import hashlib
 from functools import partial
 from pathlib import Path
 import numpy as np
 import pandas as pd
 from ..birds import KINDS, LANDMARKS, SPECIES, draw_bird, draw_place
-from ..drawing import draw_all, save_picture
+from ..drawing import dealt, draw_all, save_picture, sides
 
-# %% ../../nbs/13_scenes.waterbirds.ipynb #060dc361
+# %% ../../nbs/13_scenes.waterbirds.ipynb #c5cb3201
 RECIPE = 2  # raised whenever the same settings come to give other files
 BIASED = 'waterbird_complete95_forest2water2'
 WATERBIRDS = .4  # their share, so that neither class is rare
@@ -32,13 +32,10 @@ def _deal(rng, split, n, correlation):
     share = np.where(kind, WATERBIRDS / kind.sum(), (1 - WATERBIRDS) / (~kind).sum())
     species = np.repeat(np.arange(len(SPECIES)), np.diff(np.round(np.cumsum(share) * n).astype(int), prepend=0))
     y = kind[species].astype(int)
-    fits = np.zeros(n, bool)
-    for label in (0, 1):
-        here = rng.permutation(np.flatnonzero(y == label))
-        fits[here[:round(correlation * len(here))]] = True
+    fits = dealt(rng, y, (correlation, correlation))
     return pd.DataFrame(dict(species=species, y=y, split=split, place=np.where(fits, y, 1 - y), order=rng.random(n)))
 
-
+# %% ../../nbs/13_scenes.waterbirds.ipynb #df06e5d2
 IMAGES = dict(train=2400, val=600, test=1600)  # of each split, unless asked otherwise
 
 
@@ -62,7 +59,7 @@ def plan(
     rows['place_filename'] = [f'/{_LETTERS[kind]}/{kind}/{i:08d}.jpg' for kind, i in zip(kinds, rows.img_id)]
     return rows[['img_id', 'img_filename', 'y', 'split', 'place', 'place_filename', 'species']]
 
-# %% ../../nbs/13_scenes.waterbirds.ipynb #1844a14c
+# %% ../../nbs/13_scenes.waterbirds.ipynb #f94e5dba
 def draw_pair(
     seed: int,  # of the twin
     img_id: int,  # 1, 2, ...
@@ -71,8 +68,7 @@ def draw_pair(
 ) -> dict:  # image, placed (H, W, 3) and segmentation (H, W), uint8; landmarks (15, 3) and box (4,) in pixels
     "The same bird before a plain background and, through its segmentation, in its place."
     shape, bird, plain, around = (np.random.default_rng([seed, img_id, k]) for k in range(4))
-    short, aspect = shape.integers(120, 151), np.exp(shape.uniform(-.22, .34))  # wide ones are commoner
-    height, width = (short, round(short * aspect)) if aspect > 1 else (round(short / aspect), short)
+    height, width = sides(shape.integers(120, 151), np.exp(shape.uniform(-.22, .34)))  # wide ones are commoner
     drawn = draw_bird(bird, SPECIES[species], height, width)
     image = drawn['rgb'] + (1 - drawn['alpha'][..., None]) * draw_place(plain, 'plain', height, width)
     segmentation = np.round(255 * drawn['alpha'])
