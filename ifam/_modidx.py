@@ -404,6 +404,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                               'ifam.metrics.average_accuracy': ('metrics.html#average_accuracy', 'ifam/metrics.py'),
                               'ifam.metrics.background_gap': ('metrics.html#background_gap', 'ifam/metrics.py'),
                               'ifam.metrics.cells_auc': ('metrics.html#cells_auc', 'ifam/metrics.py'),
+                              'ifam.metrics.challenge_accuracy': ('metrics.html#challenge_accuracy', 'ifam/metrics.py'),
                               'ifam.metrics.family_predictions': ('metrics.html#family_predictions', 'ifam/metrics.py'),
                               'ifam.metrics.foreground_iou': ('metrics.html#foreground_iou', 'ifam/metrics.py'),
                               'ifam.metrics.foreground_overlap': ('metrics.html#foreground_overlap', 'ifam/metrics.py'),

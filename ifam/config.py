@@ -117,7 +117,7 @@ def preset(
     keep = {k: v for k, v in PAPER.get(dataset, {}).items() if k in ("w_background_presence", "recipe")}
     return {**DEMO, **keep, "dataset": dataset, "method": method}
 
-# %% ../nbs/00_config.ipynb #2f04bba0
+# %% ../nbs/00_config.ipynb #a6be2e1f
 _notebook_names = {"In", "Out", "exit", "quit", "open", "get_ipython", "display"}
 
 def parameters(
@@ -138,6 +138,7 @@ def checked(
             near = difflib.get_close_matches(name, kinds, 1, 0.5) or [k for k in kinds if k.lower() == name.lower()]
             raise ValueError(f"Unknown parameter {name!r}." + (f" Did you mean {near[0]!r}?" if near else f" There are: {', '.join(kinds)}."))
         if kinds[name] is float and type(value) is int: value = float(value)
+        if kinds[name] is str and type(value) in (int, float): value = str(value)  # papermill makes a number of what looks like one
         if type(value) is not kinds[name]:
             raise TypeError(f"{name}={value!r} is {type(value).__name__}, it must be {kinds[name].__name__}.")
         out[name] = value

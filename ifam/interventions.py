@@ -6,7 +6,7 @@
 __all__ = ['Intervention', 'leave_one_out', 'outputs_under', 'predict_under', 'weighted_auc', 'statistics', 'redraws', 'change',
            'effects', 'best', 'ready']
 
-# %% ../nbs/26_interventions.ipynb #ca22b4f0
+# %% ../nbs/26_interventions.ipynb #ab6361fe
 from dataclasses import dataclass
 
 import numpy as np, pandas as pd, torch
@@ -16,7 +16,7 @@ from .calibration import FILE, Calibration, calibrate, parts_of
 from .evaluation import logits_of, predict_each, summary
 from .metrics import CELLS, Comparison, Estimate
 from .model import Output
-from .runs import Run
+from .runs import Run, atomic
 
 # %% ../nbs/26_interventions.ipynb #01f23dd8
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def best(
     if own.empty: raise ValueError(f"No {metric} to choose by: there is {', '.join(table['metric'].unique())}.")
     return own.loc[own["value"].idxmax(), "intervention"]
 
-# %% ../nbs/26_interventions.ipynb #4e66cded
+# %% ../nbs/26_interventions.ipynb #b21446b4
 def ready(
     model: nn.Module,  # of the run
     run: Run,
@@ -164,6 +164,6 @@ def ready(
         if found.data["hash"] != noted["hash"] or found.K != parts_of(model).K: raise ValueError(f"{path} was made on other data or another model: remove it.")
     else:
         found = calibrate(model, training(), **options); found.data = noted
-        found.save(path)
+        with atomic(path) as file: found.save(file)
     parts_of(model).calibration = found
     return found

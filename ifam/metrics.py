@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['CELLS', 'Estimate', 'share', 'average_accuracy', 'group_accuracies', 'train_weighted_accuracy',
-           'worst_group_accuracy', 'auc', 'cells_auc', 'background_gap', 'family_predictions', 'Comparison', 'mcnemar',
-           'paired_difference', 'Seeds', 'summarise_seeds', 'foreground_overlap', 'ForegroundIoU', 'foreground_iou',
-           'keypoint_regression', 'Clustering', 'nmi_ari']
+           'worst_group_accuracy', 'auc', 'cells_auc', 'background_gap', 'family_predictions', 'challenge_accuracy',
+           'Comparison', 'mcnemar', 'paired_difference', 'Seeds', 'summarise_seeds', 'foreground_overlap',
+           'ForegroundIoU', 'foreground_iou', 'keypoint_regression', 'Clustering', 'nmi_ari']
 
 # %% ../nbs/21_metrics.ipynb #a50af74e
 from typing import NamedTuple
@@ -149,6 +149,32 @@ def family_predictions(
     predictions, families = np.asarray(predictions), np.asarray(families)
     if len(predictions) and predictions.max() >= len(families): raise ValueError(f'the model predicts class {predictions.max()}, and the mapping knows {len(families)} classes')
     return families[predictions]
+
+# %% ../nbs/21_metrics.ipynb #bf91c2cc
+def challenge_accuracy(
+    says,                # callable: images (B, 3, H, W) to the families it sees, (B,) integers, -1 for none
+    foregrounds,         # N images (3, H, W), as `says` takes them; any sequence
+    masks,               # N masks (H, W), above 0 on the foreground
+    labels: np.ndarray,  # (N,) families
+    backgrounds,         # M images (3, H, W) without foreground, likewise
+    batch_size: int = 32,
+    progress=None,       # such as tqdm: wraps the foregrounds
+) -> tuple[Estimate, np.ndarray]:  # percent of foregrounds never mistaken; (N,) backgrounds tried on each
+    "ImageNet-9's challenge accuracy (Xiao et al. 2021). Raises `ValueError` for arrays that do not belong together."
+    if not len(foregrounds) == len(masks) == len(labels) or not len(backgrounds): raise ValueError(f'{len(foregrounds)} foregrounds, {len(masks)} masks, {len(labels)} labels should be one an image, and there should be a background')
+    order, robust, tried = list(range(len(backgrounds))), 0, np.zeros(len(labels), int)
+    for i in progress(range(len(labels))) if progress else range(len(labels)):
+        image, inside = torch.as_tensor(foregrounds[i]), torch.as_tensor(masks[i]) > 0
+        for k in range(0, len(order), batch_size):
+            some = order[k:k + batch_size]
+            scenes = torch.stack([torch.as_tensor(backgrounds[j]) for j in some])
+            wrong = np.asarray(says(torch.where(inside, image, scenes))) != labels[i]
+            tried[i] += len(some)
+            if wrong.any():
+                order.insert(0, order.pop(k + int(wrong.argmax())))
+                break
+        else: robust += 1
+    return share(robust, len(labels)), tried
 
 # %% ../nbs/21_metrics.ipynb #37df7d8a
 class Comparison(NamedTuple):

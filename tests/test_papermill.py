@@ -6,6 +6,8 @@ import pytest
 
 from conftest import ROOT
 
+from ifam.model import load
+
 
 def papermill(notebook, out, *parameters, cwd):
     "Run a notebook; parameters are alternating names and values."
@@ -74,8 +76,41 @@ def test_the_table_goes_from_runs_to_a_page(house, tmp_path):
     assert {f: f.stat().st_mtime_ns for f in runs} == runs
 
 
+def test_a_run_is_corrected_and_audited(finished, tmp_path):
+    "Both notebooks on a finished run: numbers in a csv, one page that needs nothing else; the model that comes back is calibrated."
+    done = papermill("nbs/intervene.ipynb", tmp_path / "intervene.ipynb", "run", finished, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    table = pd.read_csv(finished / "interventions.csv")
+    assert {"none", "drop 0", "drop 1", "q 0.99", "q 0.97"} <= set(table["intervention"]) and {"AA", "WGA", "Fg mIoU pooled", "kept"} <= set(table["metric"])
+    predictions = pd.read_parquet(finished / "predictions-interventions.parquet")
+    said = predictions[predictions["intervention"] == "drop 0"].filter(regex="^logit_").to_numpy().argmax(1)
+    own = predictions.loc[predictions["intervention"] == "drop 0", "label"].to_numpy()
+    assert abs(100 * (said == own).mean() - table.set_index(["intervention", "metric"])["value"]["drop 0", "AA"]) < 1e-6
+    model = load(finished)
+    with model.intervened(q=0.99): assert model.stage1.thresholds.values
+    done = papermill("nbs/audit.ipynb", tmp_path / "audit.ipynb", "run", finished, "images", 24, "refills", 1, "curves", 4, "selection", 40, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    audit = pd.read_csv(finished / "audit.csv")
+    assert set(audit["section"]) == {"exactness", "selection", "stability", "alone", "curves", "context"}
+    exact = audit[(audit["section"] == "exactness") & (audit["model"] == str(finished))].set_index("what")["value"]
+    assert (exact == 0).all(), exact
+    for name in ("interventions.html", "audit.html"):
+        page = (finished / name).read_text()
+        assert "Generated data" in page and "data:image/png" in page and "http" not in page
+
+
+@pytest.mark.parametrize("notebook, parameters, sentence", [
+    ("intervene", ("drop_parts", "9"), "this model's parts are 0 to 1"),
+    ("intervene", ("quantiles", "97"), "q=97.0: give the share of training tokens that stay"),
+    ("audit", ("imgaes", 9), "Unknown parameter 'imgaes'. Did you mean 'images'?"),
+])
+def test_a_wrong_intervention_is_one_sentence(finished, tmp_path, notebook, parameters, sentence):
+    done = papermill(f"nbs/{notebook}.ipynb", tmp_path / "out.ipynb", "run", finished, *parameters, cwd=tmp_path)
+    assert done.returncode and sentence in done.stderr, done.stderr[-2000:]
+
+
 def test_the_benchmark_compares_side_by_side(house, tmp_path):
-    done = papermill("nbs/benchmark.ipynb", tmp_path / "out.ipynb", "backbone", "vit_tiny_patch16_224", "image_size", 96, "batch", 3, "repeats", 1,
+    done = papermill("nbs/benchmark.ipynb", tmp_path / "out.ipynb", "backbone", "vit_tiny_patch16_224", "image_size", 96, "batch", 3, "repeats", 1, "records", 12,
                      "out", tmp_path / "figures", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (pd.read_csv(tmp_path / "figures" / "benchmark.csv")["ratio"] > 0).all()
