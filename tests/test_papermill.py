@@ -110,7 +110,7 @@ def test_a_wrong_intervention_is_one_sentence(finished, tmp_path, notebook, para
 
 
 def test_the_benchmark_compares_side_by_side(house, tmp_path):
-    done = papermill("nbs/benchmark.ipynb", tmp_path / "out.ipynb", "backbone", "vit_tiny_patch16_224", "image_size", 96, "batch", 3, "repeats", 1, "records", 12,
+    done = papermill("nbs/benchmark.ipynb", tmp_path / "out.ipynb", "backbone", "vit_tiny_patch16_224", "image_size", 96, "batch", 3, "repeats", 1, "records", 12, "tokens", 1_000_000,
                      "out", tmp_path / "figures", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (pd.read_csv(tmp_path / "figures" / "benchmark.csv")["ratio"] > 0).all()
