@@ -35,6 +35,14 @@ def test_every_method_trains_on_every_dataset(house, tmp_path, dataset, method):
     assert run.finished and len(pd.read_parquet(run.path("predictions.parquet"))) > 20
 
 
+def test_your_own_folders_train(house, tmp_path):
+    "Class folders that no dataset of the paper has: named by the folder, scored on their own second split."
+    root = generate("imagenet", house / "data" / "twin-imagenet-0.95-x0.02", seed=2, share=0.02, correlation=0.95)
+    settings = dict(preset("demo", "folder"), data=str(root), epochs=1, weights="none", batch_size=8, micro_batch=8, K=2)
+    run = train(Config(**settings), tmp_path / "run")
+    assert run.finished and run.saved["data"]["scored"] == "val" and run.saved["data"]["train"]["name"] == "folder"
+
+
 @pytest.mark.parametrize("dataset, notebook", [("waterbirds", "waterbirds"), ("cub", "cub"), ("metashift", "metashift"), ("siim_acr", "siim_acr"),
                                                ("imagenet", "imagenet"), ("imagenet9", "imagenet9"), ("imagenet", "folder")])
 def test_a_preparation_counts_checks_and_notes(house, tmp_path, dataset, notebook):
