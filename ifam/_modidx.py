@@ -691,6 +691,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                               'ifam.results.group_draws': ('results.html#group_draws', 'ifam/results.py'),
                               'ifam.results.interval': ('results.html#interval', 'ifam/results.py'),
                               'ifam.results.keep': ('results.html#keep', 'ifam/results.py'),
+                              'ifam.results.numbers': ('results.html#numbers', 'ifam/results.py'),
                               'ifam.results.plain_accuracy': ('results.html#plain_accuracy', 'ifam/results.py'),
                               'ifam.results.read': ('results.html#read', 'ifam/results.py')},
             'ifam.runs': { 'ifam.runs.Run': ('runs.html#run', 'ifam/runs.py'),
