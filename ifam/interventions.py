@@ -4,17 +4,18 @@
 
 # %% auto #0
 __all__ = ['Intervention', 'leave_one_out', 'outputs_under', 'predict_under', 'weighted_auc', 'statistics', 'redraws', 'change',
-           'effects', 'best', 'ready']
+           'effects', 'best', 'maps_under', 'part_measures', 'ready']
 
-# %% ../nbs/26_interventions.ipynb #ab6361fe
+# %% ../nbs/26_interventions.ipynb #207d606c
 from dataclasses import dataclass
 
 import numpy as np, pandas as pd, torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from .calibration import FILE, Calibration, calibrate, parts_of
 from .evaluation import logits_of, predict_each, summary
-from .metrics import CELLS, Comparison, Estimate
+from .metrics import CELLS, Comparison, Estimate, keypoint_errors, nmi_ari
 from .model import Output
 from .runs import Run, atomic
 
@@ -149,6 +150,48 @@ def best(
     own = table[table["metric"] == metric]
     if own.empty: raise ValueError(f"No {metric} to choose by: there is {', '.join(table['metric'].unique())}.")
     return own.loc[own["value"].idxmax(), "intervention"]
+
+# %% ../nbs/26_interventions.ipynb #34c6b1d9
+@torch.inference_mode()
+def maps_under(
+    model: nn.Module,  # iFAM or PDiscoFormer, in evaluation
+    dataset,  # with landmarks and boxes, and the evaluation transform
+    interventions: list[Intervention],
+    batch_size: int = 32,
+    device: str | torch.device = "cpu",
+    workers: int = 0,
+    progress=None,  # such as tqdm: wraps the batches
+) -> list[dict]:  # one an intervention: part_maps, landmarks, boxes, as `ifam.metrics.keypoint_regression` takes them
+    "Part maps of every image, in half precision, with its annotations. `ValueError` for a dataset without landmarks and boxes."
+    first, maps, notes = parts_of(model), [[] for _ in interventions], dict(landmarks=[], box=[])
+    loader = DataLoader(dataset, batch_size, num_workers=workers)
+    for batch in progress(loader) if progress else loader:
+        if not set(notes) <= set(batch): raise ValueError("This dataset has no landmarks and boxes to hold parts against.")
+        tokens = first.tokens(batch["image"].to(device))
+        for out, i in zip(maps, interventions):
+            with first.intervened(i.drop_parts, i.q, i.score): out.append(first.part_maps(tokens)[0].half().cpu())
+        for name, values in notes.items(): values.append(batch[name])
+    return [dict(part_maps=torch.cat(m).float(), landmarks=torch.cat(notes["landmarks"]), boxes=torch.cat(notes["box"])) for m in maps]
+
+def part_measures(
+    fit: dict[str, dict],  # name of the intervention to maps of training images, see `maps_under`
+    test: dict[str, dict],  # likewise, of test images; the first is what others are compared with
+    image_size: int,  # pixels
+    draws: int = 1000,
+) -> pd.DataFrame:  # intervention, metric (Kp, NMI, ARI), value (percent; Kp of the box, lower is better), n, and for Kp change, change_low, change_high, p
+    "How well parts and landmarks agree under each intervention."
+    out, n = [], len(next(iter(test.values()))["landmarks"])
+    weights, before = redraws(np.zeros(n, int), draws), None
+    for name in test:
+        errors, images = keypoint_errors(fit[name], test[name], image_size)
+        total, count = (np.bincount(images, w, n) for w in (errors, None))
+        mean = (weights @ total) / (weights @ count)
+        row = dict(intervention=name, metric="Kp", value=mean[0], n=n)
+        if before is None: before = mean
+        else: c = change(before, mean, n); row |= dict(change=float(c.difference), change_low=c.difference.low, change_high=c.difference.high, p=c.p)
+        said = nmi_ari(test[name]["part_maps"], test[name]["landmarks"], image_size)
+        out += [row, dict(intervention=name, metric="NMI", value=said.nmi, n=n), dict(intervention=name, metric="ARI", value=said.ari, n=n)]
+    return pd.DataFrame(out)
 
 # %% ../nbs/26_interventions.ipynb #b21446b4
 def ready(

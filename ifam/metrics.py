@@ -6,7 +6,7 @@
 __all__ = ['CELLS', 'Estimate', 'share', 'average_accuracy', 'group_accuracies', 'train_weighted_accuracy',
            'worst_group_accuracy', 'auc', 'cells_auc', 'background_gap', 'family_predictions', 'challenge_accuracy',
            'Comparison', 'mcnemar', 'paired_difference', 'Seeds', 'summarise_seeds', 'foreground_overlap',
-           'ForegroundIoU', 'foreground_iou', 'keypoint_regression', 'Clustering', 'nmi_ari']
+           'ForegroundIoU', 'foreground_iou', 'keypoint_errors', 'keypoint_regression', 'Clustering', 'nmi_ari']
 
 # %% ../nbs/21_metrics.ipynb #a50af74e
 from typing import NamedTuple
@@ -275,7 +275,7 @@ def foreground_iou(
     metric = ForegroundIoU(); metric.update(part_maps.cpu(), masks.cpu())
     return metric.compute()[reduction]
 
-# %% ../nbs/21_metrics.ipynb #26b74336
+# %% ../nbs/21_metrics.ipynb #5b7cf74d
 def _box_coordinates(data, image_size, what):
     "Centroids (N, 2K), whether their part is there (N, 2K), landmarks (N, L, 2), visible (N, L); coordinates are those of the box."
     missing = {'part_maps', 'landmarks', 'boxes'} - set(data)
@@ -292,24 +292,32 @@ def _box_coordinates(data, image_size, what):
     flat = lambda t: t.flatten(1).numpy()
     return flat((centroids - corner) / side), flat(there), ((landmarks[..., 1:3] - corner) / side).numpy(), (landmarks[..., 3] > .5).numpy()
 
-def keypoint_regression(
+def keypoint_errors(
     fit: dict,        # part_maps (N, K+1, gh, gw), landmarks (N, L, 4): id, x, y, visible; boxes (N, 4): x, y, w, h, or (N, 5) with an id first
     test: dict,       # likewise
     image_size: int,  # side of the square images in whose pixels landmarks and boxes are
-) -> float:  # percent of the box
-    "Kp: the error of landmarks regressed from part centroids (method, section 7). Raises `ValueError` for what does not fit, or a landmark never seen in `fit`."
+) -> tuple[np.ndarray, np.ndarray]:  # (E,) percent of the box; (E,) the test image of each error
+    "Error of each visible landmark of the test images. Raises as `keypoint_regression`."
     x, there, y, seen = _box_coordinates(fit, image_size, 'fit')
     x2, there2, y2, seen2 = _box_coordinates(test, image_size, 'test')
-    errors = []
+    errors, images = [], []
     for k in np.flatnonzero(seen2.any(0)):
         f, t = seen[:, k], seen2[:, k]
         if not f.any(): raise ValueError(f'landmark {k + 1} is visible in test, but never in fit')
         scale_x, scale_y = StandardScaler().fit(x[f]), StandardScaler().fit(y[f, k])
         line = LinearRegression(fit_intercept=False).fit(scale_x.transform(x[f]) * there[f], scale_y.transform(y[f, k]))
         guess = scale_y.inverse_transform(line.predict(scale_x.transform(x2[t]) * there2[t]))
-        errors.append(np.linalg.norm(guess - y2[t, k], axis=1))
+        errors.append(np.linalg.norm(guess - y2[t, k], axis=1)); images.append(np.flatnonzero(t))
     if not errors: raise ValueError('no landmark is visible in test')
-    return float(100 * np.concatenate(errors).mean())
+    return 100 * np.concatenate(errors), np.concatenate(images)
+
+def keypoint_regression(
+    fit: dict,        # part_maps (N, K+1, gh, gw), landmarks (N, L, 4): id, x, y, visible; boxes (N, 4): x, y, w, h, or (N, 5) with an id first
+    test: dict,       # likewise
+    image_size: int,  # side of the square images in whose pixels landmarks and boxes are
+) -> float:  # percent of the box
+    "Kp: the error of landmarks regressed from part centroids (method, section 7). Raises `ValueError` for what does not fit, or a landmark never seen in `fit`."
+    return float(keypoint_errors(fit, test, image_size)[0].mean())
 
 # %% ../nbs/21_metrics.ipynb #56ff6246
 class Clustering(NamedTuple):
