@@ -115,7 +115,7 @@ def note(
     os.replace(aside, path)
     return content
 
-# %% ../nbs/18_preparation.ipynb #da03d596
+# %% ../nbs/18_preparation.ipynb #b8e96664
 def validation_classes(
     kit: str | Path,  # the unpacked development kit, with data/ in it
 ) -> list[str]:  # the wnid of each validation picture, in their order
@@ -150,7 +150,9 @@ def arrange_imagenet(
     shutil.rmtree(aside, ignore_errors=True)
 
 def _sort_validation(aside, root):
-    wnids = validation_classes(next(p.parent.parent for p in (aside/'kit').rglob('meta.mat')))
+    kit = next((p.parent.parent for p in (aside/'kit').rglob('meta.mat')), None)
+    if not kit: raise ValueError(f'{aside/"kit"} holds no meta.mat: delete it, and give the archive of the development kit')
+    wnids = validation_classes(kit)
     pictures = sorted((aside/'heap').rglob('*.JPEG'), key=lambda p: p.name)
     there = {p.name for p in (aside/'val').rglob('*.JPEG')}  # sorted before an interruption
     if len(pictures) + len(there) != len(wnids): raise ValueError(f'{len(pictures) + len(there)} validation pictures for {len(wnids)} lines of ground truth: fetch both archives again')
