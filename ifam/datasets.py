@@ -31,25 +31,30 @@ def load(
     if name not in registry: raise ValueError(f'unknown dataset {name!r}: choose from {", ".join(registry)}')
     return registry[name](root, split, transform, **options)
 
-# %% ../nbs/10_datasets.ipynb #c17f5968
+# %% ../nbs/10_datasets.ipynb #32e63aa4
 def _misplaced(record, size):
     "What of a record's landmarks and box lies outside its picture (a pixel of tolerance); in words."
     width, height = size
     if 'landmarks' in record:
         for k, x, y, visible in record['landmarks'].tolist():
             if visible and not (-1 <= x <= width and -1 <= y <= height): yield f'landmark {k:.0f} at ({x:g}, {y:g}) lies outside the picture of {width} x {height}'
-    if 'box' in record:
+    if 'box' in record and record['box'].isfinite().all():
         x, y, w, h = record['box'].tolist()
         if not (w > 0 and h > 0 and x >= -1 and y >= -1 and x + w <= width + 1 and y + h <= height + 1): yield f'box ({x:g}, {y:g}, {w:g}, {h:g}) is empty or leaves the picture of {width} x {height}'
 
 def _read_all(data, done, found, progress):
     "Open every record that was not opened yet; note what is wrong with it."
     indices = [i for i, f in enumerate(data.files) if f not in done]
+    told = {what.partition(': ')[2] for _, what in found}  # the tables have said which files are missing
     for i in progress(indices) if progress else indices:
-        where = data.home/data.folder/data.files[i]
-        try: record = data[i]
-        except (ValueError, OSError) as error: found.append((str(where), str(error).removeprefix(str(where)).strip(' ,:'))); continue
-        found += [(str(where), what) for what in _misplaced(record, record['image'].size)]
+        where, size = data.home/data.folder/data.files[i], None
+        def note(error):
+            if str(error) not in told: found.append((str(where), str(error).removeprefix(str(where)).strip(' ,:')))
+        try: size = data._image(i).size
+        except (ValueError, OSError) as error: note(error)
+        try: record = data._annotations(i, size) if data.fields else {}
+        except (ValueError, OSError) as error: note(error); continue
+        if size: found += [(str(where), what) for what in _misplaced(record, size)]
     done.update(data.files)
 
 def check(
@@ -68,7 +73,8 @@ def check(
             except (ValueError, OSError) as error: found.append((str(root), str(error)))
             else:
                 _read_all(data, done, found, progress)
-                counts += [(str(data.home), f'{what}: {here}; published: {there}') for what, there, here in data.held_against_published()]
+                try: counts += [(str(data.home), f'{what}: {here}; published: {there}') for what, there, here in data.held_against_published()]
+                except (ValueError, OSError) as error: found.append((str(data.home), str(error)))  # a file that only counting needs
         faults += found
     if not done and not faults: faults = [(str(root), 'holds no split at all')]
     rows = [('fault', *f) for f in dict.fromkeys(faults)] + [('not the published set', *c) for c in dict.fromkeys(counts)]

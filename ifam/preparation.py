@@ -46,16 +46,19 @@ def arrived(
         rows.append((archive.name, seen, made))
     return pd.DataFrame(rows, columns=['archive', 'verified by', 'unpacked'])
 
-# %% ../nbs/18_preparation.ipynb #3c30a6e6
+# %% ../nbs/18_preparation.ipynb #ec8204d5
+def _splits(name, root, **options):
+    "The splits there are, one after the other: (name, dataset)."
+    for split in datasets.registry[name].splits:
+        with contextlib.suppress(datasets.NoSplit): yield split, datasets.load(name, root, split, **options)
+
 def counted(
     name: str,         # of `datasets.registry`
     root: str | Path,
 ) -> pd.DataFrame:  # a row a split: images, published, and of each group
     "How many images each split and group holds, beside the published counts. Raises as the dataset."
     rows = {}
-    for split in datasets.registry[name].splits:
-        try: data = datasets.load(name, root, split, annotations=False)
-        except datasets.NoSplit: continue
+    for split, data in _splits(name, root, annotations=False):
         published = data.published_counts.get(split)
         groups = dict(zip(data.groups, data.group_counts[split].tolist())) if len(data.groups) <= 12 else {}
         rows[split] = dict(images=len(data), published='' if published is None else sum(published) if isinstance(published, list) else published) | groups
@@ -68,9 +71,7 @@ def page(
     seed: int = 0,     # by which they are drawn
 ) -> plt.Figure:
     "Samples of every split, with group, mask, landmarks and box where the data has them."
-    shown = {}
-    for split in datasets.registry[name].splits:
-        with contextlib.suppress(datasets.NoSplit): shown[split] = datasets.load(name, root, split)
+    shown = dict(_splits(name, root))
     fig, axes = plt.subplots(len(shown), n, figsize=(9.8, 1.3 * len(shown)), dpi=70, squeeze=False)
     for row, (split, data) in zip(axes, shown.items()):
         for ax in row: ax.axis('off')
@@ -86,12 +87,12 @@ def _show(ax, record, groups):
     if 'mask' in record and 0 < record['mask'].float().mean() < 1: ax.contour(record['mask'], [.5], colors='orange', linewidths=.8)
     if 'landmarks' in record:
         seen = record['landmarks'][record['landmarks'][:, 3] > 0]
-        ax.scatter(seen[:, 1] - .5, seen[:, 2] - .5, s=4, c='red', linewidths=0)
+        ax.scatter(seen[:, 1], seen[:, 2], s=4, c='red', linewidths=0)
     if 'box' in record:
         x, y, w, h = record['box'].tolist()
         ax.add_patch(plt.Rectangle((x - .5, y - .5), w, h, fill=False, color='yellow', lw=.7))
 
-# %% ../nbs/18_preparation.ipynb #f8eacd48
+# %% ../nbs/18_preparation.ipynb #1a423508
 def note(
     name: str,           # of `datasets.registry`
     root: str | Path,
@@ -104,7 +105,7 @@ def note(
     if len(faults):
         some = '; '.join(f'{where}: {what}' for where, what in faults[['file', 'what']].head(3).to_numpy())
         raise ValueError(f'{root} has {len(faults)} faults ({some}). datasets.check({name!r}, root) lists them all; it was not noted as prepared.')
-    data = datasets.load(name, root, next(s for s in datasets.registry[name].splits), annotations=False)
+    _, data = next(_splits(name, root, annotations=False))
     content = dict(dataset=name, published=data.published, differs=differs.what.tolist(), counts={s: c.tolist() for s, c in data.group_counts.items() if c.sum()},
                    verified=verified or {}, versions=dict(ifam=__version__, python=platform.python_version()))
     path = data.home/data.folder/'prepared.json'
@@ -114,7 +115,7 @@ def note(
     os.replace(aside, path)
     return content
 
-# %% ../nbs/18_preparation.ipynb #da03d596
+# %% ../nbs/18_preparation.ipynb #b8e96664
 def validation_classes(
     kit: str | Path,  # the unpacked development kit, with data/ in it
 ) -> list[str]:  # the wnid of each validation picture, in their order
@@ -149,7 +150,9 @@ def arrange_imagenet(
     shutil.rmtree(aside, ignore_errors=True)
 
 def _sort_validation(aside, root):
-    wnids = validation_classes(next(p.parent.parent for p in (aside/'kit').rglob('meta.mat')))
+    kit = next((p.parent.parent for p in (aside/'kit').rglob('meta.mat')), None)
+    if not kit: raise ValueError(f'{aside/"kit"} holds no meta.mat: delete it, and give the archive of the development kit')
+    wnids = validation_classes(kit)
     pictures = sorted((aside/'heap').rglob('*.JPEG'), key=lambda p: p.name)
     there = {p.name for p in (aside/'val').rglob('*.JPEG')}  # sorted before an interruption
     if len(pictures) + len(there) != len(wnids): raise ValueError(f'{len(pictures) + len(there)} validation pictures for {len(wnids)} lines of ground truth: fetch both archives again')

@@ -6,10 +6,11 @@
 __all__ = ['PICTURES', 'collected', 'fault', 'refuse', 'read_image', 'as_mask', 'read_mask', 'typed', 'read_table', 'read_csv',
            'joined', 'listed', 'find_home', 'class_folders', 'NoSplit', 'ImageTable']
 
-# %% ../nbs/07_records.ipynb #98b60662
+# %% ../nbs/07_records.ipynb #e27aa4ef
 import contextlib
 import contextvars
 import os
+import warnings
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from torchvision import tv_tensors
 from .archives import fetch
 from .transforms import Transform
 
-# %% ../nbs/07_records.ipynb #77944981
+# %% ../nbs/07_records.ipynb #77be1d02
 _faults = contextvars.ContextVar('faults', default=None)
 
 @contextlib.contextmanager
@@ -28,7 +29,7 @@ def collected():
     "While the block runs, faults are appended to the list it gives, as (where, what), instead of being raised."
     token = _faults.set(found := [])
     try: yield found
-    finally: _faults.reset(token)
+    finally: _faults.reset(token); found[:] = dict.fromkeys(found)  # a table may be read twice
 
 def fault(
     where: str | Path,  # the file
@@ -38,7 +39,7 @@ def fault(
     "Raise `exc`, or note the fault where faults are collected."
     found = _faults.get()
     if found is None: raise exc(f'{where}{what}')
-    if (one := (str(where), what.strip(' ,:'))) not in found: found.append(one)  # a table may be read twice
+    found.append((str(where), what.strip(' ,:')))
 
 def refuse(
     table: pd.DataFrame,  # indexed by line number of `path`
@@ -53,21 +54,36 @@ def refuse(
     for n in bad.index[bad.to_numpy()]: fault(path, f', line {n}: {what(n)}' if line else f': {what(n)}', exc)
     return table[~bad.to_numpy()] if bad.any() else table
 
-# %% ../nbs/07_records.ipynb #0a304561
+# %% ../nbs/07_records.ipynb #57abd9da
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')  # suffixes, in any case
 
-def _open(path, mode):
-    "A picture in the given mode; whatever goes wrong, one error that names the file."
+def _open(path, look):
+    "What `look` makes of a picture; whatever goes wrong, one error that names the file."
     try:
-        with Image.open(path) as picture: return picture.convert(mode)
+        with Image.open(path) as picture: return look(picture)
     except FileNotFoundError: raise FileNotFoundError(f'{path} is missing') from None
     except Exception as error: raise ValueError(f'{path} is not a readable picture ({error}): fetch it again') from None
+
+def _rgb(picture):
+    "In RGB. PIL cuts deeper greys off at 255, which leaves a white picture: 16 bits are scaled, more have no known white."
+    if picture.mode == 'F' or picture.mode[0] == 'I':
+        grey = np.asarray(picture)
+        if grey.dtype.kind == 'f' or grey.min() < 0 or grey.max() >= 2**16: raise ValueError('it should have 8 or 16 bits in a channel, and has 32')
+        picture = Image.fromarray((grey >> 8).astype(np.uint8))
+    return picture.convert('RGB')
+
+def _depth(picture):
+    "(H, W): the largest of the channels, without transparency. A blue of 2 is black when made grey."
+    if picture.mode == 'LA': picture = picture.getchannel('L')
+    elif picture.mode not in ('1', 'L', 'F') and picture.mode[0] != 'I': picture = picture.convert('RGB')
+    values = np.asarray(picture)
+    return values if values.ndim == 2 else values.max(2)
 
 def read_image(
     path: str | Path,  # of any picture PIL reads
 ) -> Image.Image:  # RGB
     "A picture in RGB. Raises `FileNotFoundError`, or `ValueError` for a file that is damaged, naming it."
-    return _open(path, 'RGB')
+    return _open(path, _rgb)
 
 def as_mask(
     inside: np.ndarray,  # (H, W), above 0 on the object
@@ -75,6 +91,7 @@ def as_mask(
     size: tuple | None = None,  # (width, height) of the image it belongs to
 ) -> tv_tensors.Mask:  # (H, W) uint8: 1 on the object
     "A segmentation as 0 and 1. Raises `ValueError` where the size is not the image's."
+    if inside.dtype.kind not in 'biuf': raise ValueError(f'{path} should hold numbers, and holds {inside.dtype}')
     if inside.ndim != 2: raise ValueError(f'{path} should be a mask of rows and columns, and has the shape {inside.shape}')
     if size is not None and inside.shape[::-1] != tuple(size): raise ValueError(f'{path} is {inside.shape[1]} x {inside.shape[0]}, but its image is {size[0]} x {size[1]}')
     return tv_tensors.Mask((inside > 0).astype(np.uint8))
@@ -84,12 +101,13 @@ def read_mask(
     size: tuple | None = None,  # (width, height) of the image it belongs to
 ) -> tv_tensors.Mask:  # (H, W) uint8: 1 on the object
     "A segmentation from a picture. Raises as `read_image` and `as_mask`."
-    return as_mask(np.asarray(_open(path, 'L')), path, size)
+    return as_mask(_open(path, _depth), path, size)
 
-# %% ../nbs/07_records.ipynb #c3a3b55b
+# %% ../nbs/07_records.ipynb #75c187ef
 def _lines(path):
-    try: return Path(path).read_text(encoding='utf-8', errors='surrogateescape').splitlines()
+    try: return Path(path).read_text(encoding='utf-8-sig').splitlines()
     except FileNotFoundError: raise FileNotFoundError(f'{path} is missing') from None
+    except (OSError, ValueError) as error: raise ValueError(f'{path} is not a readable text in UTF-8 ({error})') from None
 
 def typed(
     table: pd.DataFrame,      # of text
@@ -115,21 +133,27 @@ def read_table(
     lines = _lines(path)
     rows = {n: line.split(maxsplit=len(columns) - 1) for n, line in enumerate(lines, 1) if line.strip()}
     form = ' '.join(f'<{c}>' for c in columns)
+    if not rows: raise ValueError(f'{path} is empty, and should hold lines of {form}')
     lengths = pd.DataFrame(dict(length=[len(r) for r in rows.values()]), index=list(rows), dtype=int)
     lengths = refuse(lengths, lengths.length != len(columns), path, lambda n: f'expected {form}, found {lines[n-1]!r}')
     return typed(pd.DataFrame([rows[n] for n in lengths.index], index=lengths.index, columns=list(columns)), columns, path, form)
 
-# %% ../nbs/07_records.ipynb #4bf66d64
+# %% ../nbs/07_records.ipynb #53339657
 def read_csv(
     path: str | Path,
     needed: tuple = (),  # columns that must be there
 ) -> pd.DataFrame:  # of text, indexed by line number; empty values are NaN; names and values without blanks around them
     "A csv with a header. Raises `FileNotFoundError` or `ValueError` for what is no csv or lacks a column."
     if not Path(path).is_file(): raise FileNotFoundError(f'{path} is missing')
-    try: table = pd.read_csv(path, dtype=str, skip_blank_lines=False)
-    except Exception as error: raise ValueError(f'{path} is not a readable csv ({error})') from None
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings('error', 'Length of header')             # pandas would drop the values that are too many
+            table = pd.read_csv(path, dtype=str, skip_blank_lines=False, index_col=False, keep_default_na=False, na_values=[''])   # a class may be called None
+    except pd.errors.ParserWarning: raise ValueError(f'{path}, line 2 should have a value for each column of the header, and has more') from None
+    except Exception as error: raise ValueError(f'{path} is not a readable csv ({str(error).strip()})') from None
     table.columns = table.columns.str.strip()
-    table = table.apply(lambda column: column.str.strip())
+    if not table.columns.is_unique: raise ValueError(f'{path} should name each column once, and has {", ".join(table.columns)}')
+    table = table.apply(lambda column: column.str.strip()).replace('', np.nan)
     table.index += 2                                                         # line numbers: the header is line 1
     if absent := set(needed) - set(table.columns): raise ValueError(f'{path} lacks the column {", ".join(sorted(absent))}; it has {", ".join(table.columns)}')
     return table[table.notna().any(axis=1)]
@@ -159,7 +183,7 @@ def listed(
     missing = [os.path.basename(f) not in held[parents[f]] for f in table[column]]
     return refuse(table, missing, listing, lambda n: f'{Path(folder)/table[column][n]} is missing', FileNotFoundError)
 
-# %% ../nbs/07_records.ipynb #6638ee05
+# %% ../nbs/07_records.ipynb #213b96bd
 def find_home(
     root: str | Path,
     needs: tuple,      # paths that must be in the folder
@@ -190,14 +214,20 @@ def class_folders(
         fault(folder, f' should hold one folder a class, and holds {len(stray)} files itself, such as {stray[0]}: is it one level too low?')
     rows = []
     for kind in (e.name for e in entries if e.is_dir()):
-        below = [f'{kind}/{s}' for s in sorted(os.listdir(folder/kind)) if (folder/kind/s).is_dir()] if deep else [kind]
-        files = [f'{b}/{name}' for b in below for name in sorted(os.listdir(folder/b)) if is_file(name)]
-        if not files: fault(folder/kind, f' is an empty class: it should hold {"folders of " if deep else ""}files ending in {", ".join(suffixes)}')
+        own, inner, names = [], {}, sorted(os.listdir(folder/kind))
+        for name in names:
+            if is_file(name): own.append(f'{kind}/{name}')
+            elif not name.startswith('.') and (folder/kind/name).is_dir(): inner[name] = [f'{kind}/{name}/{n}' for n in sorted(os.listdir(folder/kind/name)) if is_file(n)]
+        files, others = (sum(inner.values(), []), own) if deep else (own, sum(inner.values(), []))
+        wanted = f'files ending in {", ".join(suffixes)}'
+        if others: fault(folder/others[0], f' lies one level too {"high" if deep else "low"}: {folder/kind} should hold {"folders of " if deep else ""}{wanted}')
+        elif not files: fault(folder/kind, f' is an empty class: it should hold {"folders of " if deep else ""}{wanted}')
+        elif deep and (empty := [name for name in inner if not inner[name]]): fault(folder/kind/empty[0], f' is empty: it should hold {wanted}')
         rows += [(f, kind) for f in files]
     if not rows: raise ValueError(f'{folder} holds no class folder with files in it')
     return pd.DataFrame(rows, columns=['file', 'class'], index=range(1, len(rows) + 1))
 
-# %% ../nbs/07_records.ipynb #e4f9f28e
+# %% ../nbs/07_records.ipynb #98bbc178
 class NoSplit(ValueError):
     "The data has no such split, and need not have it."
 
@@ -213,6 +243,7 @@ class ImageTable(torch.utils.data.Dataset):
     published_counts = {}  # split -> number of images, or of images in each group
     sources = ()           # what `download` fetches: (url, checksum or None, folder to unpack in, what must be there then)
     classes, groups = [], []  # names, in the order of labels and group ids
+    gaps = False           # whether a class may go without an image
 
     def __init__(self,
         root: str | Path,          # where the data lies, see the dataset
@@ -244,7 +275,7 @@ class ImageTable(torch.utils.data.Dataset):
     @property
     def num_classes(self): return len(self.classes)
 
-# %% ../nbs/07_records.ipynb #07a0ec40
+# %% ../nbs/07_records.ipynb #0e6c3b13
 @patch
 def _home(self: ImageTable, root): return root
 @patch
@@ -269,7 +300,7 @@ def _keep(self: ImageTable, table):
     table = refuse(table, ~table.label.between(0, len(self.classes) - 1), self.listing, lambda n: f'label {table.label[n]} is outside 0..{len(self.classes)-1}')
     used = set(table.label)
     for k, name in enumerate(self.classes):
-        if k not in used: fault(self.listing, f': class {name!r} has no image: add some, or take it off the list of classes')
+        if k not in used and not self.gaps: fault(self.listing, f': class {name!r} has no image: add some, or take it off the list of classes')
     self.group_counts = {s: np.bincount(table.group[self._in(table, s)], minlength=len(self.groups)) for s in self.splits}
     table = table[self._in(table, self.split)]
     if table.empty: raise ValueError(f'{self.listing} leaves the split {self.split!r} empty')

@@ -12,10 +12,11 @@ import pandas as pd
 import torch
 from ..records import ImageTable, find_home, joined, listed, read_csv, read_mask, read_table, refuse, typed
 
-# %% ../../nbs/08_layouts.cub.ipynb #d542731a
+# %% ../../nbs/08_layouts.cub.ipynb #14f5da0a
 def _landmarks(home, known, ids):
     "Landmarks (N, L, 4) of `ids`: id, x, y, visible. Every known image has one line for each part of parts.txt, in any order."
     path, names = home/'parts'/'part_locs.txt', read_table(home/'parts'/'parts.txt', dict(part=int, name=str))
+    names = refuse(names, names.part.duplicated(), home/'parts'/'parts.txt', lambda n: f'a second line for part {names.part[n]}')
     spots = read_table(path, dict(id=int, part=int, x=float, y=float, visible=int))
     spots = refuse(spots, ~spots.id.isin(known), path, lambda n: f'image {spots.id[n]} is not in images.txt')
     spots = refuse(spots, ~spots.part.isin(names.part), path, lambda n: f'part {spots.part[n]} is not in parts.txt')
@@ -38,6 +39,7 @@ class _Birds(ImageTable):
             self.masks = np.array([os.path.splitext(f)[0] + '.png' for f in self.files])
             listed(pd.DataFrame(dict(file=self.masks), self.lines), self.home/'segmentations', self.listing)
             fields.append('mask')
+        elif (beside := self.home.with_name('segmentations')).is_dir(): raise FileNotFoundError(f'{beside} lies beside {self.home.name}: move it into {self.home}')
         if (self.home/'parts'/'part_locs.txt').exists():
             self.landmarks = _landmarks(self.home, known.id, self.ids)
             fields.append('landmarks')
@@ -55,7 +57,7 @@ class _Birds(ImageTable):
         if 'box' in self.fields: out['box'] = self.boxes[index].clone()
         return out
 
-# %% ../../nbs/08_layouts.cub.ipynb #5405dfa1
+# %% ../../nbs/08_layouts.cub.ipynb #cbd4b5aa
 _CUB_ARCHIVES = (
     ('https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz', 'md5:97eceeb196236b17998738112f37df78', '.', 'CUB_200_2011/images.txt'),
     ('https://data.caltech.edu/records/w9d68-gec53/files/segmentations.tgz', 'md5:4d47ba1228eae64f2fa547c47bc65255', 'CUB_200_2011', 'CUB_200_2011/segmentations'))
@@ -77,6 +79,7 @@ class CUB(_Birds):
         files = read_table(self.listing, dict(id=int, file=str))
         files = refuse(files, files.id.duplicated(), self.listing, lambda n: f'a second line for id {files.id[n]}')
         known = files.id
+        files = refuse(files, files.file.duplicated(), self.listing, lambda n: f'a second line for {files.file[n]}')
         names = self.home/'classes.txt'
         kinds = read_table(names, dict(id=int, name=str)).sort_values('id')
         kinds = refuse(kinds, kinds.id.duplicated(), names, lambda n: f'a second line for class {kinds.id[n]}')

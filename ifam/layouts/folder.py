@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['SPLITS', 'parse_landmarks', 'in_order', 'Folder']
 
-# %% ../../nbs/08_layouts.folder.ipynb #1f848697
+# %% ../../nbs/08_layouts.folder.ipynb #4938b26d
 import numpy as np
 import pandas as pd
 import torch
 from fastcore.basics import patch
-from ..records import ImageTable, NoSplit, class_folders, fault, listed, read_csv, read_mask, refuse
+from ..records import PICTURES, ImageTable, NoSplit, class_folders, fault, listed, read_csv, read_mask, refuse
 
-# %% ../../nbs/08_layouts.folder.ipynb #242bf5a6
+# %% ../../nbs/08_layouts.folder.ipynb #ba9b405d
 SPLITS = ('train', 'val', 'test')
 
 def parse_landmarks(
@@ -28,7 +28,9 @@ def in_order(
 ) -> list[str]:  # each once: by number where all are numbers, else by name
     "The classes that occur, in the order of their labels."
     names = names.unique()
-    return sorted(names, key=(lambda n: (int(n), n)) if all(n.isdigit() for n in names) else None)
+    return sorted(names, key=(lambda n: (int(n), n)) if all(n.isdecimal() for n in names) else None)
+
+def _tables(folder): return sorted(p for p in folder.glob('*') if p.suffix.lower() == '.csv' and not p.name.startswith('.'))
 
 class Folder(ImageTable):
     "Somebody's own images: class folders under train/, val/ and test/, or a csv."
@@ -38,11 +40,15 @@ class Folder(ImageTable):
         "The folder of the csv or of the splits; notes which of both it is."
         if not root.exists(): raise FileNotFoundError(f'{root} is missing: give a folder with train/ and test/ in it, or a csv')
         if root.is_file(): self.csv = root; return root.parent
-        tables = sorted(root.glob('*.csv'))
+        tables = _tables(root)
         self.csv = tables[0] if len(tables) == 1 else None
         if any((root/s).is_dir() for s in SPLITS) and not self.csv or len(tables) == 1: return root
         if len(tables) > 1: raise ValueError(f'{root} holds several csv files ({", ".join(t.name for t in tables)}): give the path of one')
-        near = next((p for p in (*root.absolute().parents[:2], *sorted(root.glob('*/'))) if (p/'train').is_dir()), None)
+        below = next((p for p in sorted(root.glob('*/')) if (p/'train').is_dir() or _tables(p)), None)
+        above = next((p for p in root.absolute().parents[:2] if (p/'train').is_dir()), None)
+        classes = any(p.suffix.lower() in PICTURES and not p.name.startswith('.') for p in root.glob('*/*'))
+        if classes and not below and not (above and root.absolute().name in SPLITS): return root
+        near = below or above
         raise FileNotFoundError(f'{root} should hold train/ and test/ (with a folder a class in each), or one csv' + (f'; did you mean {near}?' if near else ''))
 
     @property
@@ -50,6 +56,7 @@ class Folder(ImageTable):
 
     def _read(self):
         table = self._read_csv() if self.csv else self._read_folders()
+        if table.empty: raise ValueError(f'{self.listing} lists no image')
         there = [s for s in SPLITS if (table.split == s).any()]
         if self.split not in there: raise NoSplit(f'{self.listing} has no split {self.split!r}; it has {", ".join(there)}')
         reported = 'test' if 'test' in there else 'val' if 'val' in there else None
@@ -60,10 +67,11 @@ class Folder(ImageTable):
         number = lambda column, names: column.map({n: k for k, n in enumerate(names)})
         return table.assign(id=table.index, label=number(table['class'], self.classes), group=number(table['group' if 'group' in table else 'class'], self.groups))
 
-# %% ../../nbs/08_layouts.folder.ipynb #b71a27ac
+# %% ../../nbs/08_layouts.folder.ipynb #5a5d1570
 @patch
 def _read_folders(self: Folder):
     there = [s for s in SPLITS if (self.home/s).is_dir()]
+    if not there: return class_folders(self.home).assign(split='train')
     tables = [class_folders(self.home/s).assign(split=s) for s in there]
     for s, table in zip(there, tables):
         for kind in sorted(set(table['class']) - set(tables[0]['class'])): fault(self.home/s/kind, f': {there[0]} has no class of this name')
@@ -100,7 +108,7 @@ def _landmarks(self: Folder):
     spots = {}
     for n, text in self.table.landmarks.items():
         try: spots[n] = parse_landmarks('' if pd.isna(text) else text)
-        except ValueError: fault(self.csv, f', line {n}: <landmarks> should be x y visible; x y visible; ..., found {text!r}')
+        except ValueError: fault(self.csv, f', line {n}: <landmarks> should be x y visible; x y visible; ..., {"and is empty" if pd.isna(text) else f"found {text!r}"}')
     most = max(map(len, spots.values()), default=0)
     for n, s in spots.items():
         if len(s) != most: fault(self.csv, f', line {n}: {len(s)} landmarks, while others have {most}')
@@ -110,6 +118,7 @@ def _landmarks(self: Folder):
 @patch
 def _annotations(self: Folder, index, size):
     out = {}
-    if 'mask' in self.fields: out['mask'] = read_mask(self.home/self.table['mask'].iloc[index], size)
+    mask = self.table['mask'].iloc[index] if 'mask' in self.fields else None
+    if pd.notna(mask): out['mask'] = read_mask(self.home/mask, size)  # an empty one was refused before
     if 'landmarks' in self.fields: out['landmarks'] = self.landmarks[index].clone()
     return out

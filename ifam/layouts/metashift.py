@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 from ..records import ImageTable, class_folders, fault, find_home
 
-# %% ../../nbs/08_layouts.metashift.ipynb #de9683d5
+# %% ../../nbs/08_layouts.metashift.ipynb #a4513f77
 class MetaShift(ImageTable):
     "MetaShift cat-vs-dog in DISC's folders; a group is a context, such as cat(bed)."
     name = 'metashift'
@@ -33,8 +33,8 @@ class MetaShift(ImageTable):
         table = pd.concat(tables, ignore_index=True)
         context = table.file.str.split('/').str[1]
         self.classes, self.groups = sorted(table['class'].unique()), sorted(context.unique())
-        for group, kind in zip(context, table['class']):
-            if not group.startswith(f'{kind}('): fault(self.home/kind/group, f' should be called {kind}(context), as DISC has it'); break
+        for part, group, kind in zip(table.split, context, table['class']):
+            if not group.startswith(f'{kind}('): fault(self.home/part/kind/group, f' should be called {kind}(context), as DISC has it'); break
         at_test = np.flatnonzero(table.split == 'test')
         if (n := len(at_test)) > 1: table.loc[train_test_split(at_test, train_size=max(1, n - math.ceil(.85 * n)), random_state=0)[0], 'split'] = 'val'
         return pd.DataFrame(dict(id=table.index, file=table.split.map(dict(train='train')).fillna('test') + '/' + table.file, split=table.split.replace('test', 'rest'),

@@ -52,7 +52,7 @@ def encode_rle(
     gaps = starts - np.concatenate([[0], ends[:-1]])
     return ' '.join(map(str, np.stack([gaps, ends - starts], 1).ravel().tolist()))
 
-# %% ../../nbs/08_layouts.siim_acr.ipynb #0a17542d
+# %% ../../nbs/08_layouts.siim_acr.ipynb #f4fb203e
 _LARGEST = 2**26  # pixels of a film; a damaged header can promise more than memory holds
 
 
@@ -61,6 +61,7 @@ def _whole(path):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')                         # odd values in a header are none of our business
         warnings.filterwarnings('error', 'End of file reached')
+        if pydicom.filereader.read_file_meta_info(path).get('TransferSyntaxUID') == pydicom.uid.DeflatedExplicitVRLittleEndian: raise ValueError('deflated as a whole: few bytes may become very many')
         return pydicom.dcmread(path)
 
 
@@ -73,18 +74,21 @@ def read_dicom(
         kind, bits, frames = str(film.PhotometricInterpretation), int(film.BitsStored), int(film.get('NumberOfFrames') or 1)
         wrong = (f'is in colour ({kind})' if film.SamplesPerPixel != 1 or not kind.startswith('MONOCHROME') else f'holds {frames} frames' if frames != 1
                  else 'has signed grey values' if film.PixelRepresentation else f'claims to be {film.Rows} x {film.Columns}' if film.Rows * film.Columns > _LARGEST else '')
-        pixels = None if wrong else film.pixel_array
+        with warnings.catch_warnings(action='ignore'): pixels = None if wrong else film.pixel_array
+        if not wrong and pixels.shape != (film.Rows, film.Columns): wrong = f'should have {film.Rows} x {film.Columns} pixels and holds {pixels.size}'
     except FileNotFoundError: raise FileNotFoundError(f'{path} is missing') from None
     except Exception as error: raise ValueError(f'{path} is not a readable DICOM film ({type(error).__name__}: {error}): fetch it again') from None
     if wrong: raise ValueError(f'{path} {wrong}, and should be one grey film')
     grey = np.round(np.minimum(pixels / (2**bits - 1), 1) * 255).astype(np.uint8)
     return Image.fromarray(255 - grey if kind == 'MONOCHROME1' else grey)
 
-# %% ../../nbs/08_layouts.siim_acr.ipynb #f1a75e55
+# %% ../../nbs/08_layouts.siim_acr.ipynb #98b314ff
 _SIGNS = dict(EMPTY_DICT='D', MARK='(', SHORT_BINUNICODE='T', BINUNICODE='T', NEWTRUE='B', NEWFALSE='B', SETITEMS='u', SETITEM='s', STOP='.',
               PROTO='', FRAME='', MEMOIZE='', BINPUT='', LONG_BINPUT='')          # the last five say nothing about the values
 _PLAIN = re.compile(r'D(?:\((?:TB)*u|TBs)*\.')                                   # a dict, filled with pairs of text and bool
-_UID = re.compile(r'[0-9]+(\.[0-9]+)+')
+
+
+def _is_film(name): return re.fullmatch(r'[\w-][\w.-]*', name) and not name.endswith('.dcm')  # a file's name, without its ending; not all have a UID for one
 
 
 def read_tubes(
@@ -103,11 +107,11 @@ def read_tubes(
             if signs[-1] in ('T', 'B'): values.append(value if signs[-1] == 'T' else code.name == 'NEWTRUE')
         if not _PLAIN.fullmatch(''.join(signs)): raise ValueError('its instructions are in another order')
     except Exception as error: raise ValueError(f'{path} is no plain dict of text to True or False ({error}); nothing in it was run') from None
-    wrong = next((uid for uid in values[::2] if not _UID.fullmatch(uid)), None)
+    wrong = next((uid for uid in values[::2] if not _is_film(uid)), None)
     if wrong is not None: raise ValueError(f'{path} names {wrong!r}, and should name films, such as 1.2.276.0.7230010')
     return dict(zip(values[::2], values[1::2]))
 
-# %% ../../nbs/08_layouts.siim_acr.ipynb #050653c1
+# %% ../../nbs/08_layouts.siim_acr.ipynb #4cce0086
 _FOLDERS = ('dicom-images-train', 'dicom-images-test')
 
 
@@ -136,7 +140,7 @@ def read_runs(
 ) -> pd.DataFrame:  # uid, code: a line each, indexed by line number
     "Masks as text. Refuses lines without a film or a mask, and films with a mask in one line and none in another."
     lines = read_csv(path, ('ImageId', 'EncodedPixels')).rename(columns=dict(ImageId='uid', EncodedPixels='code')).fillna('')
-    lines = refuse(lines, ~lines.uid.str.fullmatch(_UID.pattern), path, lambda n: f'ImageId should be a film, such as 1.2.276.0.7230010, found {lines.uid[n]!r}')
+    lines = refuse(lines, [not _is_film(uid) for uid in lines.uid], path, lambda n: f'ImageId should be a film, such as 1.2.276.0.7230010, found {lines.uid[n]!r}')
     lines = refuse(lines, ~lines.code.str.fullmatch(r'-1|\d+\s+\d+(\s+\d+\s+\d+)*'), path,
                    lambda n: f'EncodedPixels should be -1 or pairs of a gap and a length, found {_short(lines.code[n])}')
     ill = set(lines.uid[lines.code != '-1'])
@@ -177,7 +181,7 @@ class SIIMACR(ImageTable):
 
     def _in(self, table, split): return table.group.isin((1, 2)) if split == 'robust' else table.split == split
 
-# %% ../../nbs/08_layouts.siim_acr.ipynb #c1a6e833
+# %% ../../nbs/08_layouts.siim_acr.ipynb #539e30aa
 @patch
 def _image(self: SIIMACR, index): return read_dicom(self.home/self.files[index]).convert('RGB')
 
@@ -187,6 +191,7 @@ def _annotate(self: SIIMACR): return ('mask',)
 @patch
 def _annotations(self: SIIMACR, index, size):
     "The union of the film's lines; empty where there is no collapse."
+    if size is None: return {}  # of a film that cannot be read
     mask = np.zeros(size[::-1], np.uint8)
     for line, code in self._codes.get(_film(self.files[index]), ()):
         try: mask |= decode_rle(code, *mask.shape)
