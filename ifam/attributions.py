@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['CAPTUM', 'logits_of_tokens', 'attention_rollout', 'by_captum', 'by_parts', 'removal_curves', 'area']
 
-# %% ../nbs/27_attributions.ipynb #ce72970a
-import numpy as np, torch
+# %% ../nbs/27_attributions.ipynb #25d4fcf5
+import torch
 from captum.attr import InputXGradient, IntegratedGradients, Saliency
 from torch import Tensor, nn
 

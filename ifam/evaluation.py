@@ -38,7 +38,7 @@ def logits_of(
     names = [c for c in predictions.columns if c.rpartition("_")[0] == stage]
     return predictions[sorted(names, key=lambda c: int(c.rpartition("_")[2]))].to_numpy()
 
-# %% ../nbs/23_evaluation.ipynb #5daa53d0
+# %% ../nbs/23_evaluation.ipynb #82309050
 @torch.inference_mode()
 def predict_each(
     model: nn.Module,  # in evaluation
@@ -59,8 +59,8 @@ def predict_each(
     for batch in progress(loader) if progress else loader:
         batches.append([rows(out, batch) for out in outputs(batch["image"].to(device))])
     model.train(was_training)
-    if not batches and world == 1: raise ValueError("There is no image to predict.")
-    tables = [gather(pd.concat(t, ignore_index=True).assign(index=mine) if t else pd.DataFrame(), world) for t in (zip(*batches) if batches else [()])]
+    tables = gather([pd.concat(t, ignore_index=True).assign(index=mine) for t in zip(*batches)], world)
+    if not tables: raise ValueError("There is no image to predict.")
     return [t.sort_values("index", ignore_index=True)[["index", *(c for c in t.columns if c != "index")]] for t in tables]
 
 def predict(
@@ -73,12 +73,15 @@ def predict(
     given = {k: keywords.pop(k) for k in ("drop_parts",) if k in keywords}
     return predict_each(model, lambda images: [model(images, **given)], dataset, *args, **keywords)[0]
 
-def gather(table: pd.DataFrame, world: int) -> pd.DataFrame:
-    "The tables of all processes, one under the other."
-    if world == 1: return table
-    tables = [None] * world
-    torch.distributed.all_gather_object(tables, table)
-    return pd.concat([t for t in tables if len(t)], ignore_index=True)
+def gather(
+    tables: list[pd.DataFrame],  # of this process; none where it had no image
+    world: int,
+) -> list[pd.DataFrame]:
+    "Each table with those of the other processes under it."
+    if world == 1: return tables
+    every = [None] * world
+    torch.distributed.all_gather_object(every, tables)
+    return [pd.concat(t, ignore_index=True) for t in zip(*filter(None, every))]
 
 # %% ../nbs/23_evaluation.ipynb #ba728db4
 def pooled_iou(

@@ -6,7 +6,7 @@
 __all__ = ['SIDE', 'STAGES', 'BEFORE', 'AFTER', 'OWN', 'DATA', 'QUANTILES', 'Look', 'look_at', 'View', 'compared', 'view',
            'view_figure', 'read_picture', 'png', 'bar', 'card', 'predictions_html', 'kept_html', 'Explorer']
 
-# %% ../nbs/32_explorer.ipynb #9c0c28a4
+# %% ../nbs/32_explorer.ipynb #10c2c502
 import contextlib, html, io
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from .calibration import FILE, parts_of
 from .datasets import registry
-from .interventions import Intervention, ready
+from .interventions import Intervention, outputs_under, ready
 from .model import Output, load
 from .plots import part_colours, parts_overlay, seen_by_stage2
 from .runs import Run, run_folder
@@ -52,7 +52,7 @@ def look_at(
     times = -(-SIDE // len(shown))  # pixels are repeated, not blended: no masked one may tint its neighbour
     return Look(batch, shown.repeat(times, 0).repeat(times, 1), tokens, model.complete(batch, [first.read(tokens)])[0])
 
-# %% ../nbs/32_explorer.ipynb #75e74f67
+# %% ../nbs/32_explorer.ipynb #44250234
 @dataclass(frozen=True)
 class View:
     "All that is shown of an image under an intervention."
@@ -88,8 +88,7 @@ def view(
 ) -> View:
     "What to show of an image under an intervention, which leaves nothing behind in the model. `ValueError` as `PartDiscovery.intervened`."
     first, plain = parts_of(model), look.plain
-    with first.intervened(intervention.drop_parts, intervention.q, intervention.score): reading = first.read(look.tokens)
-    out = model.complete(look.image, [reading])[0]
+    out = outputs_under(model, look.image, [intervention], look.tokens)[0]
     stages = {"stage 1": "stage1_logits"} | ({"stage 2": "logits"} if hasattr(model, "stage2") else {})
     return View(
         look.shown, parts_overlay(look.shown, out.part_maps[0].cpu()), seen_by_stage2(look.shown, out.mask[0].cpu()),

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['CELLS', 'Estimate', 'share', 'average_accuracy', 'group_accuracies', 'train_weighted_accuracy',
            'worst_group_accuracy', 'auc', 'cells_auc', 'background_gap', 'family_predictions', 'challenge_accuracy',
-           'Comparison', 'mcnemar', 'paired_difference', 'Seeds', 'summarise_seeds', 'foreground_overlap',
-           'ForegroundIoU', 'foreground_iou', 'keypoint_errors', 'keypoint_regression', 'Clustering', 'nmi_ari']
+           'Comparison', 'mcnemar', 'redraws', 'reflected', 'change', 'paired_difference', 'Seeds', 'summarise_seeds',
+           'foreground_overlap', 'ForegroundIoU', 'foreground_iou', 'keypoint_errors', 'keypoint_regression',
+           'Clustering', 'nmi_ari']
 
 # %% ../nbs/21_metrics.ipynb #a50af74e
 from typing import NamedTuple
@@ -176,7 +177,7 @@ def challenge_accuracy(
         else: robust += 1
     return share(robust, len(labels)), tried
 
-# %% ../nbs/21_metrics.ipynb #37df7d8a
+# %% ../nbs/21_metrics.ipynb #1bca1ac9
 class Comparison(NamedTuple):
     "The second run minus the first."
     difference: Estimate  # percentage points, with its 95 % interval
@@ -191,6 +192,35 @@ def mcnemar(
     first, second, labels = _columns(first=first, second=second, labels=labels)
     only_first, only_second = ((first == labels) & (second != labels)).sum(), ((first != labels) & (second == labels)).sum()
     return float(binomtest(int(only_second), int(only_first + only_second)).pvalue) if only_first + only_second else 1.
+
+def redraws(
+    groups: np.ndarray,  # (N,)
+    draws: int = 1000,
+    seed: int = 0,
+) -> np.ndarray:  # (draws + 1, N) how often each image counts: once in the first row, then redrawn within its group
+    "Bootstrap weights, the same for everything that is compared."
+    rng, weights = np.random.default_rng(seed), np.ones((draws + 1, len(groups)))
+    for g in np.unique(groups):
+        own = np.flatnonzero(groups == g)
+        weights[1:, own] = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), draws)
+    return weights
+
+def reflected(
+    values: np.ndarray,  # (draws + 1,) of a measure, the first as measured
+) -> np.ndarray:  # (draws,)
+    "Redrawn values, reflected about the measured one: a minimum over groups comes out lower in every draw."
+    return 2 * values[0] - values[1:]
+
+def change(
+    before: np.ndarray,  # (draws + 1,) values of a measure, the first as measured
+    after: np.ndarray,   # (draws + 1,) likewise
+    n: int,              # images
+) -> Comparison:  # in points
+    "The difference of a measure with its 95 % interval and p value, paired by image."
+    gap = after - before
+    redrawn = reflected(gap)
+    tail = min((redrawn <= 1e-9).mean(), (redrawn >= -1e-9).mean())
+    return Comparison(Estimate(gap[0], *np.quantile(redrawn, [.025, .975]), n), float(min(1., max(2 * tail, 1 / len(redrawn)))))
 
 def _outcomes(first, second, labels, groups):
     "Images (G, 4) of each group that both, only the first, only the second, none has right; absent groups left out."
@@ -211,11 +241,9 @@ def paired_difference(
     counts = _outcomes(first, second, labels, groups)
     n = counts.sum(1)
     gap = lambda c: 100 * (((c[..., 0] + c[..., 2]) / n).min(-1) - ((c[..., 0] + c[..., 1]) / n).min(-1))
-    measured = gap(counts)
-    redrawn = 2*measured - gap(np.random.default_rng(seed).multinomial(n, counts / n[:, None], (draws, len(n))))
-    tail = min((redrawn <= 1e-9).mean(), (redrawn >= -1e-9).mean())
-    p = mcnemar(first, second, labels) if len(n) == 1 else min(1., max(2 * tail, 1 / draws))
-    return Comparison(Estimate(measured, *np.quantile(redrawn, [.025, .975]), len(labels)), float(p))
+    gaps = np.append(gap(counts), gap(np.random.default_rng(seed).multinomial(n, counts / n[:, None], (draws, len(n)))))
+    found = change(np.zeros_like(gaps), gaps, len(labels))
+    return found._replace(p=mcnemar(first, second, labels)) if len(n) == 1 else found
 
 # %% ../nbs/21_metrics.ipynb #57d869b8
 class Seeds(NamedTuple):

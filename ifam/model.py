@@ -6,7 +6,7 @@
 __all__ = ['RELEASE_NAMES', 'kept_patches', 'positions', 'packed_class_token', 'MaskedViT', 'Output', 'repeat_mask', 'distinct',
            'IFAM', 'part_role', 'release_name', 'from_release', 'methods', 'method', 'vit_of', 'load']
 
-# %% ../nbs/06_model.ipynb #4ae89ebc
+# %% ../nbs/06_model.ipynb #9911901c
 import importlib, json, pkgutil, re
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from .backbones import check_vit, create, grid_size, load_vit, read_state_dict
 from .calibration import FILE, Calibration, parts_of
 from .config import Config
 from .masks import MaskedAttention, PackedAttention, SoftAttention, binary_mask, make_selective, soft_mask
-from .parts import PartDiscovery, Stage1Output, Thresholds, run_blocks
+from .parts import PartDiscovery, Stage1Output, run_blocks
 from .transforms import eval_transform
 
 # %% ../nbs/06_model.ipynb #b67409d4
@@ -135,7 +135,7 @@ def distinct(
     rows, which = torch.cat([image[..., None], masks], 2).flatten(0, 1).unique(dim=0, return_inverse=True)
     return rows[:, 1:], rows[:, 0].long(), which.view(V, B)
 
-# %% ../nbs/06_model.ipynb #db0aa1a8
+# %% ../nbs/06_model.ipynb #85fb361c
 class IFAM(nn.Module):
     "Two stages joined by a binary mask (paper, section 3)."
     def __init__(
@@ -186,13 +186,9 @@ class IFAM(nn.Module):
         "See `PartDiscovery.intervened`."
         return self.stage1.intervened(drop_parts, q, score)
 
-    def set_thresholds(
-        self,
-        values: dict | None,  # part index to threshold; None removes them
-        score: str = "distance",  # or "dot", as the released code
-    ):
-        "From now on tokens that are unlikely for their part are background (paper, section 3.4)."
-        self.stage1.thresholds = Thresholds({int(k): float(v) for k, v in values.items()}, score) if values else None
+    def set_thresholds(self, values: dict | None, score: str = "distance"):
+        "See `PartDiscovery.set_thresholds`."
+        self.stage1.set_thresholds(values, score)
 
     def roles(self) -> dict[str, str]:  # parameter name to one of vit, prototypes, modulation, head
         "Which learning rate each parameter takes (paper, Appendix A)."

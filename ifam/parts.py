@@ -191,7 +191,16 @@ class PartDiscovery(nn.Module):
         "Part maps and logits of normalised images B,3,H,W. `drop_parts` are indices of parts sent to the background."
         return self.read(self.tokens(images), drop_parts)
 
-# %% ../nbs/04_parts.ipynb #4c078d01
+# %% ../nbs/04_parts.ipynb #55fc5bf2
+@patch
+def set_thresholds(
+    self: PartDiscovery,
+    values: dict | None,  # part index to threshold; None removes them
+    score: str = "distance",  # or "dot", as the released code
+):
+    "From now on tokens that are unlikely for their part are background (paper, section 3.4)."
+    self.thresholds = Thresholds({int(k): float(v) for k, v in values.items()}, score) if values else None
+
 @patch
 @contextlib.contextmanager
 def intervened(

@@ -92,7 +92,7 @@ def test_a_run_is_corrected_and_audited(finished, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     audit = pd.read_csv(finished / "audit.csv")
     assert set(audit["section"]) == {"exactness", "selection", "stability", "alone", "curves", "context"}
-    exact = audit[(audit["section"] == "exactness") & (audit["model"] == str(finished))].set_index("what")["value"]
+    exact = audit[(audit["section"] == "exactness") & (audit["model"] == finished.name)].set_index("what")["value"]
     assert (exact == 0).all(), exact
     for name in ("interventions.html", "audit.html"):
         page = (finished / name).read_text()

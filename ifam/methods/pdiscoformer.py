@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PDiscoFormer', 'build', 'part_losses', 'losses']
 
-# %% ../../nbs/40_methods.pdiscoformer.ipynb #cd5ad8eb
+# %% ../../nbs/40_methods.pdiscoformer.ipynb #93d423f2
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,9 +13,9 @@ from torch import Tensor
 import ifam.losses as L
 from ..config import Config
 from ..model import Output, part_role, vit_of
-from ..parts import PartDiscovery, Stage1Output, Thresholds
+from ..parts import PartDiscovery, Stage1Output
 
-# %% ../../nbs/40_methods.pdiscoformer.ipynb #f3229b44
+# %% ../../nbs/40_methods.pdiscoformer.ipynb #8a4af8da
 class PDiscoFormer(PartDiscovery):
     "Stage 1 as a model of its own, with the same output and interventions as iFAM."
     def forward(self, images: Tensor, drop_parts=()) -> Output:
@@ -25,10 +25,6 @@ class PDiscoFormer(PartDiscovery):
     def complete(self, images: Tensor, readings: list[Stage1Output]) -> list[Output]:
         "See `IFAM.complete`: here nothing is left to do."
         return [Output(first.logits, first.logits, first.part_maps, first.mask, first) for first in readings]
-
-    def set_thresholds(self, values: dict | None, score: str = "distance"):
-        "See `IFAM.set_thresholds`."
-        self.thresholds = Thresholds(values, score) if values else None
 
     def roles(self) -> dict[str, str]:
         "See `IFAM.roles`."
