@@ -2,12 +2,14 @@
 # make test     check everything: notebooks, exports, tests (at most 20 minutes)
 # make check    the checks that need only seconds: notebooks clean, exports in sync, README current
 # make table    the methods side by side, three seeds each: hours, goes on where it was stopped
+# make reproduce  every table and figure of the paper: six hours, goes on where it was stopped. QUICK=1: minutes, a handful of images.
+#                 PROFILE=paper DATA=/path: the real data. RUNS=/path, ONLY=names, SEEDS=n, GPUS=n, ARGS=--dry-run: see nbs/37_reproduce.ipynb
 # make readme   execute nbs/index.ipynb and write README.md from it
 # make lock     requirements.lock from pyproject.toml (needs uv)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check table readme lock
+.PHONY: help demo test check table reproduce readme lock
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -21,7 +23,7 @@ NOISE := IPKernelApp. WARNING
 run_notebook = $(BIN)/papermill $(1) $(2) $(3) --no-progress-bar --stdout-file - --stderr-file - 2> >(grep -v '$(NOISE)' >&2)
 
 help:
-	@sed -n 's/^# make/make/p' Makefile
+	@sed -n 's/^# make/make/p; s/^#  /  /p' Makefile
 
 demo: $(READY)
 	@mkdir -p runs/demo
@@ -42,6 +44,11 @@ check: $(READY)
 table: $(READY)
 	@mkdir -p runs/table
 	@$(call run_notebook,nbs/table.ipynb,runs/table/table.ipynb,)
+
+PROFILE ?= $(if $(QUICK),quick,demo)
+reproduce: $(READY)
+	@$(BIN)/python tools/grid.py reproduce --profile '$(PROFILE)' $(if $(DATA),--data '$(DATA)') $(if $(RUNS),--runs '$(RUNS)') $(if $(ONLY),--only '$(ONLY)') \
+	  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(GPUS),--gpus $(GPUS)) $(ARGS)
 
 readme: $(READY)
 	@$(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace nbs/index.ipynb 2> >(grep -v '$(NOISE)' >&2)

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['Intervention', 'leave_one_out', 'outputs_under', 'predict_under', 'weighted_auc', 'statistics', 'effects', 'best',
-           'maps_under', 'part_measures', 'ready']
+           'maps_under', 'landmark_errors', 'part_measures', 'ready']
 
-# %% ../nbs/26_interventions.ipynb #7f5111c6
+# %% ../nbs/26_interventions.ipynb #3d833dc9
 from dataclasses import dataclass
 
 import numpy as np, pandas as pd, torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from .calibration import FILE, Calibration, calibrate, parts_of
-from .evaluation import logits_of, predict_each, summary
+from .evaluation import classes_said, logits_of, predict_each, summary
 from .metrics import CELLS, change, keypoint_errors, nmi_ari, redraws
 from .model import Output
 from .runs import Run, atomic
@@ -65,7 +65,7 @@ def predict_under(
     tables = predict_each(model, lambda images: outputs_under(model, images, interventions), dataset, **options)
     return {i.name: table for i, table in zip(interventions, tables)}
 
-# %% ../nbs/26_interventions.ipynb #58cbf79b
+# %% ../nbs/26_interventions.ipynb #c9894ef5
 def weighted_auc(
     scores: np.ndarray,  # n
     labels: np.ndarray,  # n 0 or 1
@@ -81,13 +81,15 @@ def statistics(
     metric: str,  # the dataset's own
 ) -> dict:  # name, as in `summary`, to a function of weights D,n that gives D percentages
     "The measures of a table of predictions, as functions of how much each image counts."
-    logits, label, group = logits_of(predictions), predictions["label"].to_numpy(), predictions["group"].to_numpy()
-    hit = (logits.argmax(1) == label).astype(float)
+    label = predictions["label"].to_numpy()
+    group = predictions["group"].to_numpy() if "group" in predictions else np.zeros(len(label), int)
+    hit = (classes_said(predictions) == label).astype(float)
     out = {"AA": lambda w: 100 * w @ hit / w.sum(1)}
     if metric == "worst_group_accuracy":
         member = (group[:, None] == np.unique(group)).astype(float)
         out["WGA"] = lambda w: 100 * ((w * hit) @ member / (w @ member)).min(1)
     if metric == "auc":
+        logits = logits_of(predictions)
         cells = {"AUC": np.unique(group), "AUC, worst group": CELLS["robust"], "AUC, no tube": CELLS["no_tube"]}
         chosen = {name: np.isin(group, c) for name, c in cells.items() if set(c) <= set(group)}
         for name, c in chosen.items(): out[name] = lambda w, c=c: weighted_auc((logits[:, 1] - logits[:, 0])[c], label[c], w[:, c])
@@ -96,6 +98,9 @@ def statistics(
         out["Fg mIoU pooled"] = lambda w: 100 * w @ overlap / (w @ union).clip(1)
         out["Fg mIoU mean"] = lambda w: 100 * w @ np.where(union > 0, overlap / union.clip(1), 1.) / w.sum(1)
     if "kept" in predictions: out["kept"] = lambda w: 100 * w @ predictions["kept"].to_numpy() / w.sum(1)
+    if "landmark_error" in predictions and predictions["landmark_error"].notna().all():
+        error, seen = predictions["landmark_error"].to_numpy(), predictions["landmarks"].to_numpy()
+        out["Kp"] = lambda w: w @ error / (w @ seen)
     return out
 
 # %% ../nbs/26_interventions.ipynb #6aa55266
@@ -129,7 +134,7 @@ def best(
     if own.empty: raise ValueError(f"No {metric} to choose by: there is {', '.join(table['metric'].unique())}.")
     return own.loc[own["value"].idxmax(), "intervention"]
 
-# %% ../nbs/26_interventions.ipynb #34c6b1d9
+# %% ../nbs/26_interventions.ipynb #0e0bc25b
 @torch.inference_mode()
 def maps_under(
     model: nn.Module,  # iFAM or PDiscoFormer, in evaluation
@@ -151,9 +156,19 @@ def maps_under(
         for name, values in notes.items(): values.append(batch[name])
     return [dict(part_maps=torch.cat(m).float(), landmarks=torch.cat(notes["landmarks"]), boxes=torch.cat(notes["box"])) for m in maps]
 
+def landmark_errors(
+    fit: dict,  # maps of training images, see `maps_under`
+    test: dict,  # likewise, of test images
+    image_size: int,  # pixels
+) -> pd.DataFrame:  # landmark_error, landmarks: one row a test image
+    "The error of an image's visible landmarks, summed, in percent of its box, and how many they are. Kp is the sum of the first over the sum of the second."
+    errors, images = keypoint_errors(fit, test, image_size)
+    n = len(test["landmarks"])
+    return pd.DataFrame(dict(landmark_error=np.bincount(images, errors, n), landmarks=np.bincount(images, minlength=n)))
+
 def part_measures(
-    fit: dict[str, dict],  # name of the intervention to maps of training images, see `maps_under`
-    test: dict[str, dict],  # likewise, of test images; the first is what others are compared with
+    errors: dict[str, pd.DataFrame],  # name of the intervention to `landmark_errors`; the first is what others are compared with
+    test: dict[str, dict],  # likewise, to maps of the test images, see `maps_under`
     image_size: int,  # pixels
     draws: int = 1000,
 ) -> pd.DataFrame:  # intervention, metric (Kp, NMI, ARI), value (percent; Kp of the box, lower is better), n, and for Kp change, change_low, change_high, p
@@ -161,9 +176,7 @@ def part_measures(
     out, n = [], len(next(iter(test.values()))["landmarks"])
     weights, before = redraws(np.zeros(n, int), draws), None
     for name in test:
-        errors, images = keypoint_errors(fit[name], test[name], image_size)
-        total, count = (np.bincount(images, w, n) for w in (errors, None))
-        mean = (weights @ total) / (weights @ count)
+        mean = (weights @ errors[name]["landmark_error"].to_numpy()) / (weights @ errors[name]["landmarks"].to_numpy())
         row = dict(intervention=name, metric="Kp", value=mean[0], n=n)
         if before is None: before = mean
         else: c = change(before, mean, n); row |= dict(change=float(c.difference), change_low=c.difference.low, change_high=c.difference.high, p=c.p)

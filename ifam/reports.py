@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from .runs import atomic
 
-# %% ../nbs/33_reports.ipynb #4fe96c47
+# %% ../nbs/33_reports.ipynb #f0a7d469
 STYLE = """body{font:16px/1.5 Georgia,serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222}h1,h2,h3{font-family:sans-serif;line-height:1.2}
 table{border-collapse:collapse;font:14px sans-serif;margin:1rem 0}th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #ddd}
 th:first-child,td:first-child{text-align:left}thead th{border-bottom:2px solid #555}img{max-width:100%}figcaption,.note{font:13px sans-serif;color:#555}"""
@@ -48,7 +48,18 @@ class Report:
     ):
         "A figure, which is closed."
         file = io.BytesIO(); figure.savefig(file, format="png", dpi=120, bbox_inches="tight"); plt.close(figure)
-        code = base64.b64encode(file.getvalue()).decode()
+        self._embed(file.getvalue(), caption)
+
+    def picture(
+        self,
+        path: str | Path,  # a png file
+        caption: str = "",
+    ):
+        "A picture that is there already."
+        self._embed(Path(path).read_bytes(), caption)
+
+    def _embed(self, png: bytes, caption: str):
+        code = base64.b64encode(png).decode()
         self.body.append(f'<figure><img alt="{html.escape(caption, quote=True)}" src="data:image/png;base64,{code}"><figcaption>{html.escape(caption)}</figcaption></figure>')
 
     def save(
