@@ -83,7 +83,7 @@ def open_run(
     data = load_split(config, data_folder(config), noted["scored"], annotations=True)
     return Shown(name, load(run.folder), data, noted["mean"], noted["std"])
 
-# %% ../nbs/38_figures.ipynb #760f28d4
+# %% ../nbs/38_figures.ipynb #4ef82332
 def blank(ax):
     "An axis that holds a picture."
     ax.set(xticks=[], yticks=[])
@@ -104,6 +104,7 @@ def grid_of(
 ) -> Figure:
     "Pictures in rows and columns."
     fig, axes = plt.subplots(len(rows), len(rows[0][1]), figsize=(side * len(rows[0][1]) + .35, side * len(rows) + .25 * bool(len(heads))), squeeze=False, gridspec_kw=dict(wspace=.04, hspace=.04))
+    fig.subplots_adjust(left=.02, right=.99, bottom=.02, top=.98)
     for line, (name, pictures) in zip(axes, rows):
         for ax, picture in zip(line, pictures): ax.imshow(picture, interpolation="nearest", vmin=0, vmax=1); blank(ax)
         line[0].set_ylabel(name, fontsize=7.5)

@@ -163,7 +163,7 @@ def unfinished(
     late = lambda step, page: not page.is_file() or page.stat().st_mtime < (folder / f"stamps/{step}.json").stat().st_mtime
     return [(step, folder / f"logs/{step}.log") for step, page in steps.items() if late(step, page)]
 
-# %% ../nbs/37_reproduce.ipynb #1ef7e44b
+# %% ../nbs/37_reproduce.ipynb #8964af92
 def snakemake(
     folder: Path,  # of the profile's runs
     root: Path,  # the checkout
@@ -172,8 +172,9 @@ def snakemake(
     *arguments: str,
 ) -> list[str]:
     "The command line of the workflow. What is out of date is known from dates alone; no lock is needed, for each step has its own."
-    cores = [] if any(a.split("=")[0] in ("--jobs", "-j", "--workflow-profile", "--profile", "--executor") for a in arguments) else ["--cores", str(threads)]
-    return [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(root / "workflow/Snakefile"), "--directory", str(folder), *cores, "--resources", f"gpu={max(1, gpus)}", "--nolock",
+    elsewhere = any(a.split("=")[0] in ("--jobs", "-j", "--workflow-profile", "--profile", "--executor") for a in arguments)
+    here = [] if elsewhere else ["--cores", str(threads), "--resources", f"gpu={max(1, gpus)}"]
+    return [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(root / "workflow/Snakefile"), "--directory", str(folder), *here, "--nolock",
             "--rerun-triggers", "mtime", "--rerun-incomplete", "--keep-going", *arguments]
 
 def reproduce(

@@ -123,7 +123,7 @@ def read(
                                 pd.read_csv(table) if table.is_file() else pd.DataFrame(), note.get("seconds", {}))
     return out
 
-# %% ../nbs/31_results.ipynb #275ece90
+# %% ../nbs/31_results.ipynb #5c286485
 @dataclass(frozen=True)
 class Measured:
     "A measure, in percent: mean over seeds, with its spread over seeds and its 95 % interval over test images."
@@ -143,7 +143,7 @@ def correct(
 
 def draws_of(
     tables: list[pd.DataFrame],  # one a run: predictions for the same images, of one dataset
-    draws: int = 1000,
+    draws: int = 2000,
 ) -> dict[str, np.ndarray]:  # measure to draws + 1,R: the first row as measured
     "Every measure of every run, and bootstrap draws of the images within their groups. `ValueError` for runs on different images."
     first = tables[0]
@@ -168,7 +168,7 @@ def measured(
     runs: list[Result],  # one a seed, on the same test images
     on: str = "",  # dataset; empty: the runs' own
     intervention: str = "none",  # see `Result.predictions`
-    draws: int = 1000,
+    draws: int = 2000,
 ) -> dict[str, Measured]:  # by measure; empty where there are no predictions
     "What was measured on some data, under an intervention."
     tables = [t for r in runs if (t := r.predictions(on, intervention)) is not None]
@@ -185,7 +185,7 @@ def difference(
     on: str = "",  # dataset; empty: the runs' own
     intervention: str = "none",  # of ours
     against: str = "none",  # intervention of theirs
-    draws: int = 1000,
+    draws: int = 2000,
 ) -> dict[str, Comparison]:  # by measure, in points
     "Ours minus theirs: means over seeds, paired by test image, with 95 % interval and p value."
     sides = [[t for r in runs if (t := r.predictions(on, i)) is not None] for runs, i in ((ours, intervention), (theirs, against))]

@@ -196,13 +196,13 @@ def write(
     with atomic(folder / f"{name}.png") as file: fig.savefig(file, format="png", bbox_inches="tight", pad_inches=.08)
     return fig
 
-# %% ../nbs/36_tables.ipynb #c6bf2a9f
+# %% ../nbs/36_tables.ipynb #51004f92
 def order(
     table: pd.DataFrame,  # as `cells` gives it: of Table 5
     kept: Kept,
     dataset: str,
     metric: str,  # as in paper.csv
-    draws: int = 1000,
+    draws: int = 2000,
 ) -> dict:  # rows, spearman, low, high; first, last; above_next, its interval (points); over_last likewise. Empty where fewer than three rows have runs
     "How the rows compare with the paper's, by one measure. Identical rows count once."
     from scipy.stats import spearmanr
