@@ -6,14 +6,14 @@
 __all__ = ['TABLES', 'FIGURES', 'table_runs', 'pages', 'page_stamps', 'plan', 'write_plan', 'measured_seconds', 'estimate',
            'listed_jobs', 'keep', 'write_results', 'publish', 'unfinished', 'snakemake', 'reproduce']
 
-# %% ../nbs/37_reproduce.ipynb #a6dcd27b
+# %% ../nbs/37_reproduce.ipynb #3025c676
 import filecmp, json, os, re, shutil, statistics, subprocess, sys
 from pathlib import Path
 
 import pandas as pd
 
 from . import results, tables
-from .grid import ELSEWHERE, Planned, code_hash, module_code, notebook_code, runs_of, settings_of, stamps, steps, write_stamps
+from .grid import Planned, code_hash, module_code, needs, notebook_code, place, runs_of, stamps, steps, write_stamps
 from .runs import Run, atomic, home, write_json
 
 # %% ../nbs/37_reproduce.ipynb #f33201be
@@ -52,7 +52,7 @@ def page_stamps(
     place = lambda p: "report" if p == "report" else ("tables/" if p.startswith(("table", "appendix")) else "figures/") + p
     return {f"pages/{p}": dict(notebook=place(p), parameters=parameters, code=code_hash(notebook_code(root / f"nbs/{place(p)}.ipynb")) + library) for p in [*found, "report"]}
 
-# %% ../nbs/37_reproduce.ipynb #10022740
+# %% ../nbs/37_reproduce.ipynb #a2881a7b
 def plan(
     profile: str,  # demo, quick or paper
     data: str = "",  # folder below which the datasets lie; empty: the twins
@@ -61,11 +61,10 @@ def plan(
 ) -> tuple[list[Planned], list[str]]:  # runs, and datasets that are not there
     "The runs that can be made. `FileNotFoundError` for a folder without any of the data, `ValueError` where `only` names nothing."
     runs = runs_of(profile, seeds)
-    if profile == "paper" and not data: raise FileNotFoundError("PROFILE=paper needs the real data: give DATA=/path, a folder with waterbirds, cub, metashift, siim_acr, imagenet, imagenet9, waterbirds200 or some of them below it (see data_prep/).")
-    needs = lambda r: {r.dataset, *([ELSEWHERE[r.dataset]] if r.dataset in ELSEWHERE else [])}
-    missing = sorted({d for r in runs for d in needs(r) if data and not (Path(data) / d).exists()})
-    runs = [r for r in runs if not needs(r) & set(missing)]
-    if not runs: raise FileNotFoundError(f"DATA={data} has none of the datasets below it: {', '.join(missing)}.")
+    if profile == "paper" and not data: raise FileNotFoundError("PROFILE=paper needs the real data: give DATA=/path, a folder with waterbirds, cub, metashift, siim_acr, imagenet, imagenet9 or some of them below it, as data_prep/ prepares them, and rad-dino, the weights for siim_acr.")
+    missing = sorted({d for r in runs for d in needs(r, profile) if data and not place(data, d).exists()})
+    runs = [r for r in runs if not needs(r, profile) & set(missing)]
+    if not runs: raise FileNotFoundError(f"DATA={data}: no run finds all it needs below it; there is no {', '.join(missing)}.")
     if only: runs = [r for r in runs if r.name.startswith(tuple(w.strip() for w in only.split(",")))]
     if not runs: raise ValueError(f"ONLY={only}: no run of the {profile} grid begins so.")
     return runs, missing

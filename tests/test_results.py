@@ -3,7 +3,9 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from ifam import results
+from ifam import results, tables
+from ifam.claims import judged
+from ifam.tables import Kept
 
 METHODS = ROOT / "figures" / "methods"
 
@@ -37,3 +39,31 @@ def test_every_method_saw_the_same_images(rows):
         assert len({r.saved["config"][key] for runs in rows.values() for r in runs}) == 1
     assert len({sum(r.saved["data"]["train"]["groups"]) for runs in rows.values() for r in runs}) == 1
     assert all(len(runs) == 3 for runs in rows.values())
+
+
+GRID = ROOT / "figures" / "demo"
+
+
+@pytest.fixture(scope="module")
+def kept():
+    return Kept("demo", results.read(GRID / "runs"))
+
+
+@pytest.mark.parametrize("table", sorted(f.stem.removeprefix("table_") for f in GRID.glob("table_??.csv")) + sorted(f.stem.removeprefix("table_") for f in GRID.glob("table_?.csv")))
+def test_every_number_of_the_papers_tables_is_computed_from_the_predictions(table, kept):
+    committed = pd.read_csv(GRID / f"table_{table}.csv", dtype=dict(table=str))
+    ours = committed["note"].eq("not in the paper")
+    again = tables.cells(table, kept, committed[ours][["table", "dataset", "method", "K", "intervention", "metric", "value", "note"]].to_dict("records"))
+    for column in ("value", "sd", "low", "high", "n", "seeds"): pd.testing.assert_series_equal(again[column], committed[column], check_dtype=False, atol=1e-6)
+    assert tables.markdown(tables.spread(again)) in (GRID / f"table_{table}.md").read_text()
+
+
+def test_the_results_table_is_computed_from_the_predictions(kept):
+    committed = pd.read_parquet(GRID / "results.parquet")
+    names = sorted(committed["run"].unique())[::7]                     # every seventh run: all of them take minutes
+    again = results.tidy({n: kept.runs[n] for n in names})
+    pd.testing.assert_frame_equal(again, committed[committed["run"].isin(names)].reset_index(drop=True), check_dtype=False, atol=1e-6)
+
+
+def test_every_claim_is_judged_from_the_predictions(kept):
+    pd.testing.assert_frame_equal(judged(kept), pd.read_csv(GRID / "claims.csv"), check_dtype=False, atol=1e-6)
