@@ -19,7 +19,7 @@ from .interventions import statistics
 from .metrics import Comparison, change, redraws, reflected
 from .runs import Run, atomic, write_json
 
-# %% ../nbs/31_results.ipynb #74799e65
+# %% ../nbs/31_results.ipynb #f31fd2fe
 KEPT = ("dataset", "split", "intervention", "index", "label", "group", "prediction", "stage1_prediction", "logit_0", "logit_1", "family", "kept", "intersection", "union", "landmark_error", "landmarks")
 
 def compact(
@@ -42,7 +42,7 @@ def rows_of(
     noted, own = run.saved["data"], run.config.dataset
     first = pd.read_parquet(run.path("predictions.parquet")).assign(dataset=own, split=noted["scored"], intervention="none")
     others = [pd.read_parquet(f) for f in sorted(run.folder.glob("predictions-*.parquet"))]
-    tables = [compact(t) for t in (first, *others) if "intervention" in t]
+    tables = [compact(t) for t in (first, *others) if {"dataset", "split", "intervention"} <= set(t)]
     joined = pd.concat([t.astype({c: str for c in ("dataset", "split", "intervention")}) for t in tables], ignore_index=True)
     if "landmarks" in joined: joined = joined.sort_values("landmarks", na_position="last", kind="stable")   # of two the row that knows more
     keys = ["dataset", "split", "intervention", "index"]
