@@ -5,22 +5,23 @@
 # %% auto #0
 __all__ = ['SHAPING', 'ABLATIONS', 'VARIANTS', 'GRID', 'ABLATED', 'ABLATION_K', 'CORRECTED', 'ELSEWHERE', 'PROFILES', 'LEARNING',
            'MEASURING', 'Planned', 'planned', 'wanted', 'steps', 'Profile', 'place', 'needs', 'runs_of', 'settings_of',
-           'resolved', 'code_hash', 'notebook_code', 'module_code', 'data_mark', 'stamps', 'write_stamps', 'fresh',
-           'execute']
+           'resolved', 'code_hash', 'notebook_code', 'module_code', 'learning_code', 'data_mark', 'stamps',
+           'write_stamps', 'fresh', 'execute']
 
-# %% ../nbs/35_grid.ipynb #223fb5fa
-import ast, contextlib, dataclasses, hashlib, json, os, shutil, sys
+# %% ../nbs/35_grid.ipynb #688ff2a7
+import ast, contextlib, dataclasses, hashlib, json, os, re, shutil, sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from . import datasets
 from .archives import locked
 from .config import Config, preset
 from .runs import atomic, home, write_json
 from .twins import TWINS
 
-# %% ../nbs/35_grid.ipynb #ba05b875
+# %% ../nbs/35_grid.ipynb #9d2d767c
 SHAPING = ("presence", "background_presence", "orthogonality", "equivariance", "total_variation", "entropy")
 ABLATIONS = dict(  # name in the paper's tables: settings that differ from the full model's
     full={},
@@ -31,7 +32,7 @@ ABLATIONS = dict(  # name in the paper's tables: settings that differ from the f
     frozen_stage2=dict(freeze=True),
     **{f"part_dropout_{p}": dict(part_dropout=p) for p in (0.5, 0.3, 0.1, 0.0)},
     **{f"gradient_{g}": dict(straight_through=g) for g in ("derivative", "none")})
-VARIANTS = ABLATIONS | dict(frozen=dict(freeze=True))  # erm: the backbone frozen
+VARIANTS = ABLATIONS | dict(frozen=dict(freeze=True))  # of methods without parts: the backbone frozen
 
 @dataclass(frozen=True)
 class Planned:
@@ -55,11 +56,11 @@ def planned(
     if "method" in changed: return Planned(dataset, changed["method"], K, "", seed)
     return Planned(dataset, "ifam", changed.get("K", K), ablation, seed)
 
-# %% ../nbs/35_grid.ipynb #e68e4205
+# %% ../nbs/35_grid.ipynb #9c029b85
 GRID = dict(  # dataset: rows of method, numbers of parts, variant
-    waterbirds=[("erm", (0,), "frozen"), ("erm", (0,), ""), ("pdiscoformer", (4, 8, 16), ""), ("ifam", (1, 4, 8, 16), "")],
+    waterbirds=[("erm", (0,), "frozen"), ("erm", (0,), ""), ("early_mask", (0,), ""), ("late_mask", (0,), ""), ("pdiscoformer", (4, 8, 16), ""), ("ifam", (1, 4, 8, 16), "")],
     metashift=[("erm", (0,), "frozen"), ("erm", (0,), ""), ("pdiscoformer", (2, 4, 8), ""), ("ifam", (1, 2, 4, 8), "")],
-    cub=[("erm", (0,), "frozen"), ("erm", (0,), ""), ("pdiscoformer", (4, 8, 16), ""), ("ifam", (1, 4, 8, 16), "")],
+    cub=[(method, (0,), variant) for method in ("erm", "early_mask", "late_mask") for variant in ("frozen", "")] + [("pdiscoformer", (4, 8, 16), ""), ("ifam", (1, 4, 8, 16), "")],
     siim_acr=[("erm", (0,), "frozen"), ("erm", (0,), ""), ("pdiscoformer", (8,), ""), ("ifam", (8,), "")],
     imagenet=[("erm", (0,), ""), ("pdiscoformer", (1,), ""), ("ifam", (1,), "")])
 ABLATED, ABLATION_K = ("cub", "metashift"), 4
@@ -81,7 +82,7 @@ def wanted(
             corrected = (method, K) in CORRECTED.get(dataset, ())
             add("corrected" if corrected else dataset, lambda seed: Planned(dataset, method, K, variant, seed))
     for ablation in ABLATIONS if dataset in ABLATED else ():
-        add("ablations", lambda seed: planned(dataset, ABLATION_K, ablation, seed))
+        add("" if ablation.startswith("gradient") else "ablations", lambda seed: planned(dataset, ABLATION_K, ablation, seed))  # the paper says nothing of gradients
     return list(out.values())
 
 def steps(
@@ -153,8 +154,8 @@ def resolved(
     settings = dict(settings)
     return Config(**preset(settings.pop("preset"), settings["dataset"], settings["method"]) | settings)
 
-# %% ../nbs/35_grid.ipynb #51b71921
-LEARNING = ("transforms", "backbones", "masks", "parts", "model", "losses", "training")
+# %% ../nbs/35_grid.ipynb #73098ef7
+LEARNING = ("transforms", "records", "datasets", "backbones", "masks", "parts", "model", "losses", "training")
 MEASURING = (*LEARNING, "calibration", "evaluation", "interventions", "metrics")
 
 def code_hash(
@@ -176,11 +177,20 @@ def notebook_code(
 
 def module_code(
     root: Path,  # the checkout
-    names: tuple,  # of modules below ifam/, or empty for all
+    names: list[str],  # of modules below ifam/, or empty for all
 ) -> list[str]:
     "The Python of modules."
     files = [root / "ifam" / f"{n.replace('.', '/')}.py" for n in names] if names else sorted((root / "ifam").rglob("*.py"))
     return [f.read_text() for f in files if f.name != "_modidx.py"]
+
+def learning_code(
+    root: Path,  # the checkout
+    config: Config,
+) -> list[str]:
+    "The Python that a run's weights come from: the method with those it builds on, the dataset's layout, and what all runs share."
+    method = (root / f"ifam/methods/{config.method}.py").read_text()
+    names = [*LEARNING, datasets.registry[config.dataset].__module__.removeprefix("ifam."), *(f"methods.{m}" for m in (config.method, *re.findall(r"^from \.(\w+) import", method, re.M)))]
+    return notebook_code(root / "nbs/train.ipynb") + module_code(root, names)
 
 def data_mark(
     config: Config,
@@ -197,7 +207,7 @@ def data_mark(
     twin = TWINS[dataset]
     return dict(twin=twin.name, recipe=twin.recipe, seed=TWIN_SEED, size=config.twin_size, options={k: getattr(config, k, v) for k, v in twin.options.items()})
 
-# %% ../nbs/35_grid.ipynb #bb3aea6c
+# %% ../nbs/35_grid.ipynb #dcf80a79
 def stamps(
     runs: list[Planned],
     profile: str,
@@ -206,13 +216,14 @@ def stamps(
 ) -> dict[str, dict]:  # "step/run" to what decides it
     "What each step of each run hangs on, besides the steps before it."
     root = root or home()
-    notebook = {n: notebook_code(root / f"nbs/{n}.ipynb") for n in ("train", "evaluate", "intervene")}
+    notebook = {n: notebook_code(root / f"nbs/{n}.ipynb") for n in ("evaluate", "intervene")}
     measuring, learning, out = code_hash(module_code(root, MEASURING)), {}, {}
     for run in runs:
         settings = settings_of(run, profile, data)
         config = resolved(settings)
-        if config.method not in learning: learning[config.method] = code_hash(notebook["train"] + module_code(root, (*LEARNING, f"methods.{config.method}")))
-        out[f"train/{run.name}"] = dict(notebook="train", parameters=settings, config=dataclasses.asdict(config), data=data_mark(config), code=learning[config.method])
+        key = config.method, run.dataset
+        if key not in learning: learning[key] = code_hash(learning_code(root, config))
+        out[f"train/{run.name}"] = dict(notebook="train", parameters=settings, config=dataclasses.asdict(config), data=data_mark(config), code=learning[key])
         for step, given in steps(run).items():
             kind = step.split("-")[0]
             if data and given.get("dataset"): given = given | dict(data=str(place(data, given["dataset"])))
@@ -223,13 +234,12 @@ def write_stamps(
     folder: Path,  # gets one json a stamp
     marks: dict[str, dict],
 ):
-    "Write those that changed, remove those that are not wanted any more."
+    "Write those that changed. Others stay: a run that this plan leaves out keeps its date, and is up to date in the next."
     folder.mkdir(parents=True, exist_ok=True)
     for name, mark in marks.items():
         file = folder / f"{name}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         if not file.is_file() or json.loads(file.read_text()) != json.loads(json.dumps(mark)): write_json(file, mark)
-    for file in set(folder.rglob("*.json")) - {folder / f"{name}.json" for name in marks}: file.unlink()
 
 # %% ../nbs/35_grid.ipynb #17dde57d
 def fresh(

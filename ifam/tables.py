@@ -26,7 +26,7 @@ def paper() -> pd.DataFrame:  # table, dataset, method, K (0 for none), interven
     table = pd.read_csv(Path(__file__).parent / "assets" / "paper.csv", dtype=dict(table=str, note=str)) if "__file__" in globals() else pd.read_csv("../ifam/assets/paper.csv", dtype=dict(table=str, note=str))
     return table.assign(K=table["K"].fillna(0).astype(int), note=table["note"].fillna("").str.strip('"'))
 
-# %% ../nbs/36_tables.ipynb #7df80041
+# %% ../nbs/36_tables.ipynb #0adfd06d
 METHODS = dict(  # name in paper.csv: how it is written, method and variant of the grid's run, or None
     dinov2_vitb_frozen=("ViT-B, frozen", ("erm", "frozen")), dinov2_vitb_finetuned=("ViT-B, fine-tuned", ("erm", "")), dinov2_vitb=("ViT-B, fine-tuned", ("erm", "")),
     raddino_vitb_frozen=("RAD-DINO, frozen", ("erm", "frozen")), raddino_vitb_finetuned=("RAD-DINO, fine-tuned", ("erm", "")),
@@ -36,9 +36,9 @@ METHODS = dict(  # name in paper.csv: how it is written, method and variant of t
     dinov2_vitb_pca=("DINOv2 ViT-B, PCA mask", None), resnet50_masktune=("ResNet-50, MaskTune", None), resnet50_groupdro=("ResNet-50, GroupDRO", None), resnet50_disc=("ResNet-50, DISC", None),
     resnet50_jtt=("ResNet-50, JTT", None), resnet50_george=("ResNet-50, GEORGE", None), resnet50_lle=("ResNet-50, LLE", None), vitb_swag_lle=("ViT-B SWAG, LLE", None), vitb_mae_lle=("ViT-B MAE, LLE", None),
     vitl_mae_lle=("ViT-L MAE, LLE", None), bbox_erm=("ERM, boxes", None), segmentation_erm=("ERM, masks", None),
-    early_mask_gt=("early mask, ground truth", None), late_mask_gt=("late mask, ground truth", None), early_mask_found=("early mask, FOUND", None), late_mask_found=("late mask, FOUND", None),
-    early_mask_seg_frozen=("early mask, segmentation, frozen", None), early_mask_seg_finetuned=("early mask, segmentation, fine-tuned", None),
-    late_mask_seg_frozen=("late mask, segmentation, frozen", None), late_mask_seg_finetuned=("late mask, segmentation, fine-tuned", None))
+    early_mask_gt=("early mask, ground truth", ("early_mask", "")), late_mask_gt=("late mask, ground truth", ("late_mask", "")), early_mask_found=("early mask, FOUND", None), late_mask_found=("late mask, FOUND", None),
+    early_mask_seg_frozen=("early mask, segmentation, frozen", ("early_mask", "frozen")), early_mask_seg_finetuned=("early mask, segmentation, fine-tuned", ("early_mask", "")),
+    late_mask_seg_frozen=("late mask, segmentation, frozen", ("late_mask", "frozen")), late_mask_seg_finetuned=("late mask, segmentation, fine-tuned", ("late_mask", "")))
 METRICS = dict(AA="AA", WGA="WGA", top1="AA", AUC="AUC", WG_AUC="AUC, worst group", IN1K="AA", IN9_original="original", mixed_same="mixed_same", mixed_rand="mixed_rand", BG_GAP="BG-GAP", Kp="Kp", Fg_mIoU="Fg mIoU pooled")
 SHOWN = dict(top1="top-1", WG_AUC="WG AUC", IN1K="IN-1K", IN9_original="IN-9 original", mixed_same="mixed-same", mixed_rand="mixed-rand", BG_GAP="BG-GAP", Fg_mIoU="Fg mIoU")
 DATA = dict(waterbirds="Waterbirds", metashift="MetaShift", cub="CUB", waterbirds200="Waterbirds200", siim_acr="SIIM-ACR", imagenet="ImageNet", imagenet9="ImageNet-9")
@@ -62,7 +62,7 @@ def runs_for(
     if own is None: return []
     on = TRAINED_ON.get(dataset, dataset)
     if own[0] == "ablation": return [planned(on, K if own[1] != "k1_without_shaping" else 4, own[1], s) for s in range(seeds)]
-    return [Planned(on, own[0], 0 if own[0] == "erm" else K, own[1], s) for s in range(seeds)]
+    return [Planned(on, own[0], K if own[0] in ("ifam", "pdiscoformer") else 0, own[1], s) for s in range(seeds)]
 
 # %% ../nbs/36_tables.ipynb #8e72d5c8
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ __all__ = ['TOKENS', 'TWIN_SEED', 'normalised_decay', 'parameter_settings', 'par
            'epoch_batches', 'normalisation', 'data_folder', 'load_split', 'describe', 'Objective', 'check_finite',
            'stop_requests', 'make_fabric', 'Trainer', 'train']
 
-# %% ../nbs/24_training.ipynb #9ead9553
+# %% ../nbs/24_training.ipynb #a45548d2
 import contextlib, math, os, random, signal, threading
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from .config import Config
 from .evaluation import predict, summary
 from .model import method
 from .runs import Run, atomic, home
-from .transforms import eval_transform, train_transform
+from .transforms import WithMask, eval_transform, train_transform
 
 # %% ../nbs/24_training.ipynb #b0c08b12
 TOKENS = ("cls_token", "reg_token", "pos_embed")
@@ -125,7 +125,7 @@ def data_folder(
         def report(done, total): bar.total = total; bar.update(done - bar.n)
         return twins.generate(config.dataset, root, TWIN_SEED, config.twin_size, progress=report if bar is not None else None, **options)
 
-# %% ../nbs/24_training.ipynb #9691a73d
+# %% ../nbs/24_training.ipynb #f2dfe089
 def load_split(
     config: Config,
     folder: Path,
@@ -133,10 +133,12 @@ def load_split(
     augment: bool = False,  # the training transform
     annotations: bool = False,  # masks too, where the data has them
 ):
-    "A split with the transform of the configuration."
-    make = train_transform if augment else eval_transform
+    "A split with the transform of the configuration. `ValueError` where the method reads masks and the data has none."
+    make, masked = train_transform if augment else eval_transform, getattr(method(config.method), "MASKED", False)
     transform = make(config.image_size, *normalisation(config), datasets.registry[config.dataset].recipe or config.recipe)
-    return datasets.load(config.dataset, folder, split, transform=transform, annotations=annotations)
+    data = datasets.load(config.dataset, folder, split, transform=WithMask(transform) if masked else transform, annotations=annotations or masked)
+    if masked and "mask" not in data.fields: raise ValueError(f"method={config.method!r} reads the object's mask, and {config.dataset} has none: take cub, waterbirds or waterbirds200.")
+    return data
 
 def describe(
     config: Config,
