@@ -6,7 +6,7 @@
 __all__ = ['SIDE', 'STAGES', 'BEFORE', 'AFTER', 'OWN', 'DATA', 'QUANTILES', 'Look', 'look_at', 'View', 'compared', 'view',
            'view_figure', 'read_picture', 'png', 'bar', 'card', 'predictions_html', 'kept_html', 'Explorer']
 
-# %% ../nbs/32_explorer.ipynb #10c2c502
+# %% ../nbs/32_explorer.ipynb #0e5bd741
 import contextlib, html, io
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ from .datasets import registry
 from .interventions import Intervention, outputs_under, ready
 from .model import Output, load
 from .plots import part_colours, parts_overlay, seen_by_stage2
-from .runs import Run, run_folder
+from .runs import WITH_PARTS, Run, run_folder
 from .training import data_folder, load_split
 from .transforms import denormalise
 
@@ -176,7 +176,7 @@ def kept_html(
     nothing = " Stage 2 answers without having seen anything of the image." if view.two_stages and not view.kept[1] else ""
     return f'<b>{what}: {100 * view.kept[1]:.1f} % of the tokens</b> <span style="opacity:.7">(before: {100 * view.kept[0]:.1f} %).{nothing}</span>'
 
-# %% ../nbs/32_explorer.ipynb #59703b47
+# %% ../nbs/32_explorer.ipynb #ce767e27
 OWN, DATA = "your picture", "data set"
 QUANTILES = [("off", 0.), *((f"{q:g}", q) for q in (.9, .91, .92, .93, .94, .95, .96, .97, .98, .99, .995, .999, 1.))]
 
@@ -198,7 +198,7 @@ class Explorer(widgets.VBox):
         names = [runs] if isinstance(runs, str) else [str(r) for r in runs]
         if not names: raise ValueError("runs is empty: give the name of at least one run, such as 'demo'.")
         configs = [Run(run_folder(n)).config for n in names]
-        self.make_controls([(f"{n} ({c.method}" + f", K = {c.K}" * (c.method != "erm") + ")", n) for n, c in zip(names, configs)])
+        self.make_controls([(f"{n} ({c.method}" + f", K = {c.K}" * (c.method in WITH_PARTS) + ")", n) for n, c in zip(names, configs)])
         self.make_results()
         super().__init__([self.chooser, self.message, self.caption, self.results])
         self.open_run(split)

@@ -6,7 +6,7 @@
 __all__ = ['Page', 'open_page', 'Shown', 'open_run', 'blank', 'legend', 'grid_of', 'maps_by_run', 'removal_bars', 'occurrence',
            'influence', 'arrow']
 
-# %% ../nbs/38_figures.ipynb #230dae7c
+# %% ../nbs/38_figures.ipynb #0f899c75
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from .config import checked, parameters
 from .grid import place
 from .interventions import Intervention
 from .model import load
+from .parts_page import survey
 from .plots import enlarge, first_of_groups, part_colours, parts_overlay, seen_by_stage2
 from .results import Result, difference, read
 from .runs import Run, atomic, home
@@ -125,7 +126,7 @@ def maps_by_run(
     legend(fig, max(parts_of(s.model).K for s in shown))
     return fig
 
-# %% ../nbs/38_figures.ipynb #9ee88048
+# %% ../nbs/38_figures.ipynb #f114f3b8
 def removal_bars(
     ax,
     result: Result,
@@ -143,17 +144,12 @@ def removal_bars(
 @torch.inference_mode()
 def occurrence(
     shown: Shown,
-    batch_size: int = 32,
 ) -> tuple[np.ndarray, np.ndarray]:  # K,gh,gw share of the images in which the token belongs to the part; S,S share in which a pixel is in the mask, or None
     "Where parts occur, on average over the images, and where the annotated mask lies."
-    first, where, masks, n = parts_of(shown.model), 0, 0, len(shown.data)
-    for batch in torch.utils.data.DataLoader(shown.data, batch_size):
-        part = first.read(first.tokens(batch["image"])).part_maps.argmax(1)
-        where = where + torch.nn.functional.one_hot(part, first.K + 1)[..., :-1].sum(0).movedim(-1, 0).numpy()
-        if "mask" in batch: masks = masks + (batch["mask"] > 0).sum(0).numpy()
-    return where / n, masks / n if np.ndim(masks) else None
+    masks = [(record["mask"] > 0).numpy() for record in shown.data] if "mask" in shown.data[0] else None
+    return survey(shown.model, shown.data).where, masks and np.mean(masks, 0)
 
-# %% ../nbs/38_figures.ipynb #13bccc9b
+# %% ../nbs/38_figures.ipynb #96cd06c8
 def influence(
     model: nn.Module,  # iFAM
     image: Tensor,  # 3,H,W normalised
@@ -173,10 +169,8 @@ def influence(
 
 def arrow(
     figure: Figure, a, b,  # axes
-    text: str = "",
 ):
     "An arrow from one axis to the next."
     p, q = a.get_position(), b.get_position()
     y = (p.y0 + p.y1) / 2
     figure.add_artist(FancyArrowPatch((p.x1 + .004, y), (q.x0 - .004, (q.y0 + q.y1) / 2), transform=figure.transFigure, arrowstyle="-|>", mutation_scale=8, lw=.8, color=".3"))
-    if text: figure.text((p.x1 + q.x0) / 2, y + .02, text, ha="center", va="bottom", fontsize=6)

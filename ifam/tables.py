@@ -6,7 +6,7 @@
 __all__ = ['METHODS', 'METRICS', 'SHOWN', 'DATA', 'TRAINED_ON', 'paper', 'intervention_name', 'runs_for', 'Kept', 'command',
            'cell', 'cells', 'words', 'row_name', 'spread', 'markdown', 'picture', 'write', 'order']
 
-# %% ../nbs/36_tables.ipynb #f2b48e65
+# %% ../nbs/36_tables.ipynb #e5e4d8c3
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from .grid import ABLATIONS, Planned, planned, runs_of
 from .results import Measured, Result, difference, measured
-from .runs import atomic
+from .runs import WITH_PARTS, atomic
 
 # %% ../nbs/36_tables.ipynb #113fcc0f
 @lru_cache(1)
@@ -26,7 +26,7 @@ def paper() -> pd.DataFrame:  # table, dataset, method, K (0 for none), interven
     table = pd.read_csv(Path(__file__).parent / "assets" / "paper.csv", dtype=dict(table=str, note=str)) if "__file__" in globals() else pd.read_csv("../ifam/assets/paper.csv", dtype=dict(table=str, note=str))
     return table.assign(K=table["K"].fillna(0).astype(int), note=table["note"].fillna("").str.strip('"'))
 
-# %% ../nbs/36_tables.ipynb #0adfd06d
+# %% ../nbs/36_tables.ipynb #1729ec2c
 METHODS = dict(  # name in paper.csv: how it is written, method and variant of the grid's run, or None
     dinov2_vitb_frozen=("ViT-B, frozen", ("erm", "frozen")), dinov2_vitb_finetuned=("ViT-B, fine-tuned", ("erm", "")), dinov2_vitb=("ViT-B, fine-tuned", ("erm", "")),
     raddino_vitb_frozen=("RAD-DINO, frozen", ("erm", "frozen")), raddino_vitb_finetuned=("RAD-DINO, fine-tuned", ("erm", "")),
@@ -62,9 +62,9 @@ def runs_for(
     if own is None: return []
     on = TRAINED_ON.get(dataset, dataset)
     if own[0] == "ablation": return [planned(on, K if own[1] != "k1_without_shaping" else 4, own[1], s) for s in range(seeds)]
-    return [Planned(on, own[0], K if own[0] in ("ifam", "pdiscoformer") else 0, own[1], s) for s in range(seeds)]
+    return [Planned(on, own[0], K if own[0] in WITH_PARTS else 0, own[1], s) for s in range(seeds)]
 
-# %% ../nbs/36_tables.ipynb #8e72d5c8
+# %% ../nbs/36_tables.ipynb #f3eaba5b
 @dataclass(frozen=True)
 class Kept:
     "The runs that a profile has kept."
@@ -104,7 +104,8 @@ def cell(
         d = difference(having, having, row["dataset"], name)[metric]
         m = Measured(float(d.difference), np.nan, d.difference.low, d.difference.high, m.n, m.seeds)
     out |= dict(value=m.value, sd=m.sd, low=m.low, high=m.high, n=m.n, seeds=m.seeds, runs=" ".join(r.name for r in runs))
-    return out | (dict(difference=m.value - row["value"]) if kept.real else {})
+    published = all(r.saved["data"]["train"]["published"] for r in runs)  # a difference to the paper says something on its data alone
+    return out | (dict(difference=m.value - row["value"]) if kept.real and published else {})
 
 def cells(
     table: str,  # 1a, 1b, 2a, 2b, 3, 4, 5 or 6
@@ -117,7 +118,7 @@ def cells(
     out = pd.DataFrame([cell(r, kept) for r in [*rows.to_dict("records"), *more]])
     return out.reindex(columns=[c for c in ("table", "dataset", "method", "K", "intervention", "metric", "paper", "value", "sd", "low", "high", "n", "seeds", "difference", "runs", "command", "note") if c in out])
 
-# %% ../nbs/36_tables.ipynb #d23e950b
+# %% ../nbs/36_tables.ipynb #dc24a569
 def words(
     c: dict,  # a row of `cells`
 ) -> str:
@@ -129,13 +130,13 @@ def words(
         ours = f"{c['value']:{sign}.1f}{spread} ({c['low']:{sign}.1f} to {c['high']:{sign}.1f})"
     if "paper" not in c: return ours
     theirs = "" if np.isnan(c["paper"]) else f"{c['paper']:.1f}"
-    return f"{theirs} | {ours}" + (f" [{c['difference']:+.1f}]" if ours and theirs else "")
+    return f"{theirs} | {ours}" + (f" [{c['difference']:+.1f}]" if pd.notna(c.get("difference")) else "")
 
 def row_name(
     method: str, K: int, intervention: str,
 ) -> str:
     "A row's first cell."
-    label = METHODS[method][0] + (f", K = {K}" if K and method in ("ifam", "pdiscoformer") else "")
+    label = METHODS[method][0] + (f", K = {K}" if K and method in WITH_PARTS else "")
     return label + (f" + {intervention_name(intervention)}" if intervention != "none" else "")
 
 def spread(
@@ -196,7 +197,7 @@ def write(
     with atomic(folder / f"{name}.png") as file: fig.savefig(file, format="png", bbox_inches="tight", pad_inches=.08)
     return fig
 
-# %% ../nbs/36_tables.ipynb #51004f92
+# %% ../nbs/36_tables.ipynb #828ed4ab
 def order(
     table: pd.DataFrame,  # as `cells` gives it: of Table 5
     kept: Kept,
@@ -206,7 +207,7 @@ def order(
 ) -> dict:  # rows, spearman, low, high; first, last; above_next, its interval (points); over_last likewise. Empty where fewer than three rows have runs
     "How the rows compare with the paper's, by one measure. Identical rows count once."
     from scipy.stats import spearmanr
-    from ifam.metrics import change, reflected
+    from ifam.metrics import change
     from ifam.results import draws_of
     column = paper()[(paper()["table"] == table["table"].iloc[0]) & (paper()["dataset"] == dataset) & (paper()["metric"] == metric)].drop_duplicates("method").set_index("method")["value"].drop("ifam:part_dropout_0.3", errors="ignore")
     runs = {m: [kept.runs[r.name] for r in runs_for(m, dataset, 4, 5) if r.name in kept.runs] for m in column.index}
@@ -218,7 +219,7 @@ def order(
     means = np.stack([values[:, a:b].mean(1) for a, b in zip(edges, edges[1:])], 1)
     names, theirs = list(runs), column[list(runs)].to_numpy()
     rho = np.array([spearmanr(row, theirs).statistic for row in means])
-    low, high = np.nanquantile(rho[1:], [.025, .975])
+    low, high = np.nanquantile(rho[1:], [.025, .975])  # of the draws themselves: reflected, they could leave [-1, 1]
     rank = np.argsort(-means[0], kind="stable")
     out = dict(rows=len(names), spearman=rho[0], low=low, high=high, first=names[rank[0]], last=names[rank[-1]])
     n, gap = len(tables[0]), lambda a, b: change(means[:, names.index(b)], means[:, names.index(a)], n).difference
