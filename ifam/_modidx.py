@@ -284,6 +284,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                            'ifam.grid.settings_of': ('grid.html#settings_of', 'ifam/grid.py'),
                            'ifam.grid.stamps': ('grid.html#stamps', 'ifam/grid.py'),
                            'ifam.grid.steps': ('grid.html#steps', 'ifam/grid.py'),
+                           'ifam.grid.train_in_process': ('grid.html#train_in_process', 'ifam/grid.py'),
                            'ifam.grid.wanted': ('grid.html#wanted', 'ifam/grid.py'),
                            'ifam.grid.write_stamps': ('grid.html#write_stamps', 'ifam/grid.py')},
             'ifam.interventions': { 'ifam.interventions.Intervention': ('interventions.html#intervention', 'ifam/interventions.py'),

@@ -6,10 +6,10 @@
 __all__ = ['SHAPING', 'ABLATIONS', 'VARIANTS', 'GRID', 'ABLATED', 'ABLATION_K', 'CORRECTED', 'ELSEWHERE', 'PROFILES', 'LEARNING',
            'MEASURING', 'Planned', 'planned', 'wanted', 'steps', 'Profile', 'place', 'needs', 'runs_of', 'settings_of',
            'resolved', 'code_hash', 'notebook_code', 'module_code', 'learning_code', 'data_mark', 'stamps',
-           'write_stamps', 'fresh', 'execute']
+           'write_stamps', 'fresh', 'train_in_process', 'execute']
 
-# %% ../nbs/35_grid.ipynb #688ff2a7
-import ast, contextlib, dataclasses, hashlib, json, os, re, shutil, sys
+# %% ../nbs/35_grid.ipynb #f9ea8fb4
+import ast, dataclasses, hashlib, json, os, re, shutil, subprocess, sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -241,7 +241,7 @@ def write_stamps(
         file.parent.mkdir(parents=True, exist_ok=True)
         if not file.is_file() or json.loads(file.read_text()) != json.loads(json.dumps(mark)): write_json(file, mark)
 
-# %% ../nbs/35_grid.ipynb #17dde57d
+# %% ../nbs/35_grid.ipynb #a5e033b8
 def fresh(
     folder: Path,  # of a run; below it nothing is worth keeping that another stamp made
     mark: dict,
@@ -253,23 +253,36 @@ def fresh(
     folder.mkdir(parents=True, exist_ok=True)
     if not note.is_file(): write_json(note, mark)
 
+def train_in_process(
+    config: str,  # as json
+    folder: str | Path,  # of the run
+):
+    "Train, in one of the processes that torchrun started: a notebook's kernel cannot be one."
+    from tqdm import tqdm
+    from ifam.training import train
+    train(Config(**json.loads(config)), Path(folder), tqdm)
+
 def execute(
     stamp: str | Path,  # json file of `write_stamps`
     page: str | Path,  # html to be
     root: Path = None,  # the checkout; None: this one
+    processes: int = 1,  # that train a run together, one a GPU
     **parameters,  # of the notebook, besides the stamp's; `run` is the page's folder for a step of a run
 ):
-    "Run a notebook and keep it as html. Under torchrun every process runs it, and the first keeps it. Raises what the notebook raised."
+    "Run a notebook and keep it as html. Several processes train before, and the notebook finds the run finished. Raises what the notebook raised."
     import papermill
     from nbconvert import HTMLExporter
-    stamp, page, first = Path(stamp), Path(page), os.environ.get("RANK", "0") == "0"
+    stamp, page, root = Path(stamp), Path(page), root or home()
     mark, folder = json.loads(stamp.read_text()), page.parent
-    notebook = (root or home()) / "nbs" / f"{mark['notebook']}.ipynb"
+    notebook = root / "nbs" / f"{mark['notebook']}.ipynb"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with locked(folder.parent / f".{folder.name}.lock") if first else contextlib.nullcontext():
-        if mark["notebook"] == "train" and first: fresh(folder, mark)
+    with locked(folder.parent / f".{folder.name}.lock"):
+        if mark["notebook"] == "train":
+            if processes > 1:  # each takes its share of a batch
+                mark["parameters"]["micro_batch"] = mark["config"]["micro_batch"] = min(mark["config"]["micro_batch"], mark["config"]["batch_size"] // processes)
+            fresh(folder, mark)
+            if processes > 1: subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), str(root / "tools/grid.py"), "train_in_process", json.dumps(mark["config"]), str(folder.absolute())], check=True)
         given = mark["parameters"] | parameters | (dict(run=str(folder.absolute())) if "config" in mark or "data" in mark else {})
         done = papermill.execute_notebook(notebook, None, given, cwd=notebook.parent, kernel_name="python3", progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr)
-        if not first: return
         folder.mkdir(parents=True, exist_ok=True)
         with atomic(page) as file: file.write_text(HTMLExporter().from_notebook_node(done)[0])

@@ -16,7 +16,12 @@ def reproduce(o, rest):
 
 def execute(o, rest):
     from ifam.grid import execute
-    execute(o.stamp, o.page, ROOT)
+    execute(o.stamp, o.page, ROOT, o.processes)
+
+
+def train_in_process(o, rest):
+    from ifam.grid import train_in_process
+    train_in_process(o.config, o.folder)
 
 
 def keep(o, rest):
@@ -44,7 +49,9 @@ def main():
     p.add_argument('--seeds', type=int, default=0, help='of the rows with a claim; 0: as the profile says')
     p.add_argument('--gpus', type=int, default=0, help='of one training')
     p.add_argument('--dry-run', action='store_true', help='say what would be done, and about how long it takes')
-    command(execute, 'stamp', 'page'); command(keep, 'run', 'folder', 'name'); command(results, 'folder')
+    p = command(execute, 'stamp', 'page')
+    p.add_argument('--processes', type=int, default=1, help='that train a run together, one a GPU')
+    command(train_in_process, 'config', 'folder'); command(keep, 'run', 'folder', 'name'); command(results, 'folder')
     o, rest = parser.parse_known_args()
     sys.exit(o.do(o, rest) or 0)
 
