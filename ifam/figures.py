@@ -6,7 +6,7 @@
 __all__ = ['Page', 'open_page', 'Shown', 'open_run', 'blank', 'legend', 'grid_of', 'maps_by_run', 'removal_bars', 'occurrence',
            'influence', 'arrow']
 
-# %% ../nbs/38_figures.ipynb #0f899c75
+# %% ../nbs/38_figures.ipynb #73b15280
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from .calibration import parts_of
 from .config import checked, parameters
+from .datasets import registry
 from .grid import place
 from .interventions import Intervention
 from .model import load
@@ -53,7 +54,7 @@ def open_page(
     if not found: raise FileNotFoundError(f"{kept} holds no runs: make reproduce PROFILE={given['profile']} makes them.")
     return Page(Kept(given["profile"], found), Path(given["runs"] or home() / "runs" / "grid" / given["profile"] / "runs"), Path(given["out"] or home() / "figures" / given["profile"]))
 
-# %% ../nbs/38_figures.ipynb #a188e59a
+# %% ../nbs/38_figures.ipynb #184abd0e
 @dataclass
 class Shown:
     "A run's model and the images that it is shown on."
@@ -82,7 +83,8 @@ def open_run(
     if not run.finished: raise FileNotFoundError(f"{run.folder} is not a finished run: make reproduce ONLY={name} makes it.")
     config, noted = run.config, run.saved["data"]
     if dataset and dataset != config.dataset: config = dataclasses.replace(config, dataset=dataset, data=str(place(Path(config.data).parent, dataset)) if config.data else "")
-    data = load_split(config, data_folder(config), noted["scored"], annotations=True)
+    splits = registry[config.dataset].splits  # data that is only evaluated on has its first for what the run calls its own
+    data = load_split(config, data_folder(config), noted["scored"] if noted["scored"] in splits else splits[0], annotations=True)
     return Shown(name, load(run.folder), data, noted["mean"], noted["std"])
 
 # %% ../nbs/38_figures.ipynb #4ef82332
