@@ -118,7 +118,7 @@ def cells(
     out = pd.DataFrame([cell(r, kept) for r in [*rows.to_dict("records"), *more]])
     return out.reindex(columns=[c for c in ("table", "dataset", "method", "K", "intervention", "metric", "paper", "value", "sd", "low", "high", "n", "seeds", "difference", "runs", "command", "note") if c in out])
 
-# %% ../nbs/36_tables.ipynb #dc24a569
+# %% ../nbs/36_tables.ipynb #f4c06565
 def words(
     c: dict,  # a row of `cells`
 ) -> str:
@@ -137,16 +137,20 @@ def row_name(
 ) -> str:
     "A row's first cell."
     label = METHODS[method][0] + (f", K = {K}" if K and method in WITH_PARTS else "")
-    return label + (f" + {intervention_name(intervention)}" if intervention != "none" else "")
+    return label + (f", {intervention_name(intervention).replace('loo', 'LOO').replace('q ', 'q = ')}" if intervention != "none" else "")
 
 def spread(
     table: pd.DataFrame,  # as `cells` gives it
 ) -> pd.DataFrame:  # wide: one row a method, K and intervention; strings
-    "The table as one reads it: the paper's order of rows and columns; a row that nothing fills says what would."
+    "The table as one reads it: methods and columns in the paper's order, K rising; a change stands in its measure's column, with a sign; a row that nothing fills says what would."
+    first = lambda column: {v: i for i, v in enumerate(dict.fromkeys(table[column]))}
+    places = {c: first(c) for c in ("method", "intervention")}
+    table = table.sort_values(["method", "K", "intervention"], key=lambda c: c.map(places[c.name]) if c.name in places else c, kind="stable")
     said = table.assign(row=[row_name(*r) for r in table[["method", "K", "intervention"]].values], words=[words(c) for c in table.to_dict("records")],
-                        column=[f"{DATA[d]} {'change of ' * m.endswith('_delta')}{SHOWN.get(m.removesuffix('_delta'), m.removesuffix('_delta'))}" for d, m in table[["dataset", "metric"]].values])
+                        column=[f"{DATA[d]} {SHOWN.get(m.removesuffix('_delta'), m.removesuffix('_delta'))}" for d, m in table[["dataset", "metric"]].values])
     wide = said.pivot_table(index="row", columns="column", values="words", aggfunc="first", sort=False, fill_value="")
-    wide = wide.loc[list(dict.fromkeys(said["row"])), list(dict.fromkeys(said["column"]))].rename_axis(columns=None)
+    columns = said.sort_index()["column"]  # as the paper has them
+    wide = wide.loc[list(dict.fromkeys(said["row"])), list(dict.fromkeys(columns))].rename_axis(columns=None)
     counted = said.dropna(subset=["n"]) if "n" in said else said.iloc[:0]
     wide["seeds"] = counted.groupby("row")["seeds"].max().astype(int).astype(str).reindex(wide.index).fillna("")
     wide["n"] = counted.groupby("row")["n"].agg(lambda n: ", ".join(dict.fromkeys(str(int(x)) for x in n))).reindex(wide.index).fillna("")
@@ -190,6 +194,7 @@ def write(
     "Write a table as csv (one row a cell), Markdown and picture."
     folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
     wide = spread(table)
+    if table["metric"].str.endswith("_delta").any(): title += " (with a sign: the change against no intervention, paired by image)"
     with atomic(folder / f"{name}.csv") as file: table.to_csv(file, index=False)
     note = "\nGenerated data, a small backbone: these numbers compare the rows with each other and are not the paper's.\n" * generated
     with atomic(folder / f"{name}.md") as file: file.write_text(f"**{title}**\n\n" * bool(title) + markdown(wide) + note)
