@@ -53,7 +53,7 @@ def page_stamps(
     place = lambda p: "report" if p == "report" else ("tables/" if p.startswith(("table", "appendix")) else "figures/") + p
     return {f"pages/{p}": dict(notebook=place(p), parameters=parameters, code=code_hash(notebook_code(root / f"nbs/{place(p)}.ipynb")) + library) for p in [*found, "report"]}
 
-# %% ../nbs/37_reproduce.ipynb #18971730
+# %% ../nbs/37_reproduce.ipynb #8af13f49
 def plan(
     profile: str,  # demo, quick or paper
     data: str = "",  # folder below which the datasets lie; empty: the twins
@@ -73,8 +73,8 @@ def plan(
 def processors() -> int: return len(os.sched_getaffinity(0))
 
 def at_once() -> int:
-    "Steps side by side without a GPU: one thread each, and 3 GiB of memory. A demo model is too small for two threads: two trainings of one thread do 1.4 times the work of one with two."
-    return max(1, min(processors(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (3 << 30)))
+    "Steps side by side without a GPU: one thread each, and 4 GiB of memory. A demo model is too small for two threads: two trainings of one thread do 1.4 times the work of one with two."
+    return max(1, min(processors(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (4 << 30)))
 
 def write_plan(
     folder: Path,  # of the profile's runs
