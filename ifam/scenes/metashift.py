@@ -118,7 +118,7 @@ def down_from(
     "Everything below a line: ground, grass, the hem of a blanket."
     return np.vstack([np.stack([x, y], 1), [(width + beyond, height + beyond), (-beyond, height + beyond)]])
 
-# %% ../../nbs/15_scenes.metashift.ipynb #a05d01e4
+# %% ../../nbs/15_scenes.metashift.ipynb #c1a64028
 def scatter(
     canvas: np.ndarray,  # (H, W, 3), changed in place
     polygons: list,  # (k, 2) polygons in pixels, or one (n, k, 2) array
@@ -147,7 +147,8 @@ def shadow(
     away = np.array([-np.cos(light), .35]) * .035 * height
     for p in polygons: pen.polygon(((p + away) / 4).ravel().tolist(), fill=255)
     beside = np.asarray(tile.resize((width, height), Image.BICUBIC), np.float32) / 255
-    feet = np.vstack(polygons); feet = feet[feet[:, 1] > ground - .12 * height]
+    points = np.vstack(polygons)
+    feet = points[points[:, 1] > min(ground, points[:, 1].max() + .119 * height) - .12 * height]  # of a figure in the air: its lowest points
     y, x = np.ogrid[:height, :width]
     middle, half = (feet[:, 0].min() + feet[:, 0].max()) / 2, max(np.ptp(feet[:, 0]) / 2, 4)
     under = np.exp(-((x - middle) / half)**4 - ((y - ground) / (.055 * height))**2)
