@@ -227,7 +227,9 @@ def class_folders(
     if not rows: raise ValueError(f'{folder} holds no class folder with files in it')
     return pd.DataFrame(rows, columns=['file', 'class'], index=range(1, len(rows) + 1))
 
-# %% ../nbs/07_records.ipynb #98bbc178
+# %% ../nbs/07_records.ipynb #bdd3ccb6
+def _mask_name(file): return f'{os.path.splitext(file)[0]}.png'
+
 class NoSplit(ValueError):
     "The data has no such split, and need not have it."
 
@@ -260,6 +262,7 @@ class ImageTable(torch.utils.data.Dataset):
         self.split, self.transform, self.home = split, transform, self._home(Path(root).expanduser())
         self._keep(self._read())
         self.fields = self._annotate() if (carries if annotations is None else annotations) else ()
+        self.given = None  # folder of masks, see `give_masks`
 
     def __len__(self): return len(self.files)
 
@@ -267,6 +270,7 @@ class ImageTable(torch.utils.data.Dataset):
         image = self._image(index)
         record = dict(image=image, label=int(self.labels[index]), group=int(self.group_ids[index]), id=int(self.ids[index]))
         if self.fields: record.update(self._annotations(index, image.size))
+        if self.given: record['mask'] = read_mask(self.given/_mask_name(self.files[index]), image.size)
         if self.transform is None: return record
         return self.transform(record) if isinstance(self.transform, Transform) else {**record, 'image': self.transform(image)}
 
@@ -307,6 +311,16 @@ def _keep(self: ImageTable, table):
     if self.listing.is_file(): table = listed(table, self.home/self.folder, self.listing)  # a folder lists itself
     self.lines, self.files = table.index.to_numpy(), table.file.to_numpy(str)
     self.ids, self.labels, self.group_ids = (table[c].to_numpy(np.int64) for c in ('id', 'label', 'group'))
+
+# %% ../nbs/07_records.ipynb #d9112a97
+@patch
+def give_masks(
+    self: ImageTable,
+    folder: str | Path,  # with a picture for each image, of its size and name, but .png
+):
+    "Let records have the masks of a folder in place of the data's own. `FileNotFoundError` for an image without one."
+    listed(pd.DataFrame(dict(file=[_mask_name(f) for f in self.files]), self.lines), folder, folder)
+    self.given = Path(folder)
 
 # %% ../nbs/07_records.ipynb #81209709
 @patch

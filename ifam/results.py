@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KEPT', 'compact', 'rows_of', 'Result', 'numbers', 'chosen_parts', 'keep', 'read', 'Measured', 'correct', 'draws_of',
-           'variants', 'measured', 'difference', 'compare', 'compare_markdown', 'tidy']
+           'variants', 'measure', 'difference', 'compare', 'compare_markdown', 'tidy']
 
 # %% ../nbs/31_results.ipynb #a6ec25fd
 import json
@@ -123,7 +123,7 @@ def read(
                                 pd.read_csv(table) if table.is_file() else pd.DataFrame(), note.get("seconds", {}))
     return out
 
-# %% ../nbs/31_results.ipynb #5c286485
+# %% ../nbs/31_results.ipynb #cc82e222
 @dataclass(frozen=True)
 class Measured:
     "A measure, in percent: mean over seeds, with its spread over seeds and its 95 % interval over test images."
@@ -164,7 +164,7 @@ def variants(
     if {"mixed_same", "mixed_rand"} <= set(out): out["BG-GAP"] = lambda w: out["mixed_same"](w) - out["mixed_rand"](w)
     return out
 
-def measured(
+def measure(
     runs: list[Result],  # one a seed, on the same test images
     on: str = "",  # dataset; empty: the runs' own
     intervention: str = "none",  # see `Result.predictions`
@@ -194,14 +194,14 @@ def difference(
     cut = len(sides[0])
     return {m: change(v[:, cut:].mean(1), v[:, :cut].mean(1), len(sides[0][0])) for m, v in found.items()}
 
-# %% ../nbs/31_results.ipynb #22073ffe
+# %% ../nbs/31_results.ipynb #da2f15b9
 def compare(
     methods: dict[str, list[Result]],  # name to its runs, one a seed, on the same test images
 ) -> pd.DataFrame:  # one row a method
     "AA, WGA, Fg mIoU and kept share of each method: mean over seeds, standard deviation (n - 1), 95 % interval of the mean over test images."
     rows = []
     for name, runs in methods.items():
-        found = measured(runs)
+        found = measure(runs)
         row = dict(method=name, seeds=len(runs), n=found["AA"].n)
         for m in ("AA", "WGA"): row |= {m: found[m].value, f"{m}_sd": found[m].sd, f"{m}_low": found[m].low, f"{m}_high": found[m].high}
         rows.append(row | {column: found[m].value if m in found else np.nan for column, m in (("Fg mIoU", "Fg mIoU pooled"), ("kept", "kept"))})
@@ -219,7 +219,7 @@ def compare_markdown(
         lines.append(" | ".join(["| " + r["method"], *cells, share(r["Fg mIoU"]), share(r["kept"]), str(r["seeds"]), f"{r['n']} |"]))
     return "\n".join(lines) + "\n"
 
-# %% ../nbs/31_results.ipynb #ed02f2a8
+# %% ../nbs/31_results.ipynb #8f2400bb
 def tidy(
     runs: dict[str, Result],  # by name
 ) -> pd.DataFrame:  # one row a run, dataset, intervention and measure
@@ -231,6 +231,6 @@ def tidy(
             settings=json.dumps(config, sort_keys=True), versions=json.dumps(r.saved.get("versions", {}), sort_keys=True), git=r.saved.get("git", ""), data=data.get("train", {}).get("hash", ""))
         for (on, intervention), _ in r.rows.groupby(["dataset", "intervention"], observed=True):
             loo = r.chosen.get(on, {}).get("intervention") == intervention
-            for measure, m in measured([r], on, intervention).items():
-                out.append(about | dict(dataset=on, intervention=intervention, choice=r.chosen[on]["choice"] if loo else "", metric=measure, value=m.value, low=m.low, high=m.high, n=m.n))
+            for metric, m in measure([r], on, intervention).items():
+                out.append(about | dict(dataset=on, intervention=intervention, choice=r.chosen[on]["choice"] if loo else "", metric=metric, value=m.value, low=m.low, high=m.high, n=m.n))
     return pd.DataFrame(out)

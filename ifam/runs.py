@@ -73,7 +73,7 @@ def git_state() -> str:
     try: return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "ifam") else "")
     except OSError: return ""
 
-# %% ../nbs/22_runs.ipynb #fb18a676
+# %% ../nbs/22_runs.ipynb #edc4ee53
 class Run:
     "A run folder."
     def __init__(
@@ -93,7 +93,8 @@ class Run:
         asked = dict(config=dataclasses.asdict(config), data=json.loads(json.dumps(data)))
         if self.path("config.json").is_file():
             found = json.loads(self.path("config.json").read_text())
-            names = [k for k in asked["config"] if k not in FREE and found["config"].get(k) != asked["config"][k]]
+            before = {f.name: f.default for f in dataclasses.fields(Config)} | found["config"]  # a setting that there was not yet
+            names = [k for k in asked["config"] if k not in FREE and before[k] != asked["config"][k]]
             names += ["the data"] if found["data"] != asked["data"] else []
             if names: raise ValueError(f"{self.folder} holds a run with other settings ({', '.join(names)}). Give another name with -p run NAME, "
                                        "or remove the folder.")

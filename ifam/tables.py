@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'METRICS', 'SHOWN', 'DATA', 'TRAINED_ON', 'paper', 'intervention_name', 'runs_for', 'Kept', 'command',
-           'cell', 'cells', 'words', 'row_name', 'spread', 'markdown', 'picture', 'write', 'order']
+           'cell', 'cells', 'words', 'row_name', 'readable', 'markdown', 'picture', 'write', 'order']
 
-# %% ../nbs/36_tables.ipynb #e5e4d8c3
+# %% ../nbs/36_tables.ipynb #87d065c8
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,8 +15,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt, numpy as np, pandas as pd
 from matplotlib.figure import Figure
 
-from .grid import ABLATIONS, Planned, planned, runs_of
-from .results import Measured, Result, difference, measured
+from .grid import ABLATIONS, Planned, ablation_run, runs_of
+from .results import Measured, Result, difference, measure
 from .runs import WITH_PARTS, atomic
 
 # %% ../nbs/36_tables.ipynb #113fcc0f
@@ -26,7 +26,7 @@ def paper() -> pd.DataFrame:  # table, dataset, method, K (0 for none), interven
     table = pd.read_csv(Path(__file__).parent / "assets" / "paper.csv", dtype=dict(table=str, note=str)) if "__file__" in globals() else pd.read_csv("../ifam/assets/paper.csv", dtype=dict(table=str, note=str))
     return table.assign(K=table["K"].fillna(0).astype(int), note=table["note"].fillna("").str.strip('"'))
 
-# %% ../nbs/36_tables.ipynb #1729ec2c
+# %% ../nbs/36_tables.ipynb #a3f0f149
 METHODS = dict(  # name in paper.csv: how it is written, method and variant of the grid's run, or None
     dinov2_vitb_frozen=("ViT-B, frozen", ("erm", "frozen")), dinov2_vitb_finetuned=("ViT-B, fine-tuned", ("erm", "")), dinov2_vitb=("ViT-B, fine-tuned", ("erm", "")),
     raddino_vitb_frozen=("RAD-DINO, frozen", ("erm", "frozen")), raddino_vitb_finetuned=("RAD-DINO, fine-tuned", ("erm", "")),
@@ -36,7 +36,7 @@ METHODS = dict(  # name in paper.csv: how it is written, method and variant of t
     dinov2_vitb_pca=("DINOv2 ViT-B, PCA mask", None), resnet50_masktune=("ResNet-50, MaskTune", None), resnet50_groupdro=("ResNet-50, GroupDRO", None), resnet50_disc=("ResNet-50, DISC", None),
     resnet50_jtt=("ResNet-50, JTT", None), resnet50_george=("ResNet-50, GEORGE", None), resnet50_lle=("ResNet-50, LLE", None), vitb_swag_lle=("ViT-B SWAG, LLE", None), vitb_mae_lle=("ViT-B MAE, LLE", None),
     vitl_mae_lle=("ViT-L MAE, LLE", None), bbox_erm=("ERM, boxes", None), segmentation_erm=("ERM, masks", None),
-    early_mask_gt=("early mask, ground truth", ("early_mask", "")), late_mask_gt=("late mask, ground truth", ("late_mask", "")), early_mask_found=("early mask, FOUND", None), late_mask_found=("late mask, FOUND", None),
+    early_mask_gt=("early mask, ground truth", ("early_mask", "")), late_mask_gt=("late mask, ground truth", ("late_mask", "")), early_mask_found=("early mask, FOUND", ("early_mask", "found")), late_mask_found=("late mask, FOUND", ("late_mask", "found")),
     early_mask_seg_frozen=("early mask, segmentation, frozen", ("early_mask", "frozen")), early_mask_seg_finetuned=("early mask, segmentation, fine-tuned", ("early_mask", "")),
     late_mask_seg_frozen=("late mask, segmentation, frozen", ("late_mask", "frozen")), late_mask_seg_finetuned=("late mask, segmentation, fine-tuned", ("late_mask", "")))
 METRICS = dict(AA="AA", WGA="WGA", top1="AA", AUC="AUC", WG_AUC="AUC, worst group", IN1K="AA", IN9_original="original", mixed_same="mixed_same", mixed_rand="mixed_rand", BG_GAP="BG-GAP", Kp="Kp", Fg_mIoU="Fg mIoU pooled")
@@ -61,10 +61,10 @@ def runs_for(
     own = METHODS[method][1]
     if own is None: return []
     on = TRAINED_ON.get(dataset, dataset)
-    if own[0] == "ablation": return [planned(on, K if own[1] != "k1_without_shaping" else 4, own[1], s) for s in range(seeds)]
+    if own[0] == "ablation": return [ablation_run(on, K, own[1], s) for s in range(seeds)]
     return [Planned(on, own[0], K if own[0] in WITH_PARTS else 0, own[1], s) for s in range(seeds)]
 
-# %% ../nbs/36_tables.ipynb #f3eaba5b
+# %% ../nbs/36_tables.ipynb #8bb84182
 @dataclass(frozen=True)
 class Kept:
     "The runs that a profile has kept."
@@ -95,7 +95,7 @@ def cell(
     wanted = runs_for(row["method"], row["dataset"], row["K"], seeds)
     runs = [kept.runs[r.name] for r in wanted if r.name in kept.runs]
     name = intervention_name(row["intervention"])
-    found = measured(runs, row["dataset"], name) if runs else {}
+    found = measure(runs, row["dataset"], name) if runs else {}
     out = dict(row, value=np.nan, command="") | dict(paper=row["value"]) if kept.real else dict(row, value=np.nan, command="")
     if metric not in found: return out | dict(command=command(wanted, kept))
     m = found[metric]
@@ -118,7 +118,7 @@ def cells(
     out = pd.DataFrame([cell(r, kept) for r in [*rows.to_dict("records"), *more]])
     return out.reindex(columns=[c for c in ("table", "dataset", "method", "K", "intervention", "metric", "paper", "value", "sd", "low", "high", "n", "seeds", "difference", "runs", "command", "note") if c in out])
 
-# %% ../nbs/36_tables.ipynb #f4c06565
+# %% ../nbs/36_tables.ipynb #8c4ecc8d
 def words(
     c: dict,  # a row of `cells`
 ) -> str:
@@ -139,7 +139,7 @@ def row_name(
     label = METHODS[method][0] + (f", K = {K}" if K and method in WITH_PARTS else "")
     return label + (f", {intervention_name(intervention).replace('loo', 'LOO').replace('q ', 'q = ')}" if intervention != "none" else "")
 
-def spread(
+def readable(
     table: pd.DataFrame,  # as `cells` gives it
 ) -> pd.DataFrame:  # wide: one row a method, K and intervention; strings
     "The table as one reads it: methods and columns in the paper's order, K rising; a change stands in its measure's column, with a sign; a row that nothing fills says what would."
@@ -158,14 +158,14 @@ def spread(
     return wide.rename_axis("").reset_index()
 
 def markdown(
-    wide: pd.DataFrame,  # as `spread` gives it
+    wide: pd.DataFrame,  # as `readable` gives it
 ) -> str:
     "A Markdown table."
     line = lambda values: "| " + " | ".join(str(v).replace("|", "/") for v in values) + " |"
     return "\n".join([line(wide.columns), line(["---"] * len(wide.columns)), *(line(r) for r in wide.values)]) + "\n"
 
 def picture(
-    wide: pd.DataFrame,  # as `spread` gives it
+    wide: pd.DataFrame,  # as `readable` gives it
     title: str = "",
 ) -> Figure:
     "The table as it would be printed: rules above, below and under the head, no lines between columns. What fills an empty cell is left to the csv."
@@ -193,7 +193,7 @@ def write(
 ) -> Figure:  # also on disk as NAME.png, with NAME.csv and NAME.md
     "Write a table as csv (one row a cell), Markdown and picture."
     folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
-    wide = spread(table)
+    wide = readable(table)
     if table["metric"].str.endswith("_delta").any(): title += " (with a sign: the change against no intervention, paired by image)"
     with atomic(folder / f"{name}.csv") as file: table.to_csv(file, index=False)
     note = "\nGenerated data, a small backbone: these numbers compare the rows with each other and are not the paper's.\n" * generated

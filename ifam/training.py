@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['TOKENS', 'TWIN_SEED', 'normalised_decay', 'parameter_settings', 'parameter_groups', 'cosine', 'seed_all', 'Augmented',
-           'epoch_batches', 'normalisation', 'data_folder', 'load_split', 'describe', 'Objective', 'check_finite',
-           'stop_requests', 'make_fabric', 'Trainer', 'train']
+           'epoch_batches', 'normalisation', 'counted', 'data_folder', 'gets_masks', 'twin_masks', 'load_split',
+           'describe', 'Objective', 'check_finite', 'stop_requests', 'make_fabric', 'Trainer', 'train']
 
-# %% ../nbs/24_training.ipynb #a45548d2
-import contextlib, math, os, random, signal, threading
+# %% ../nbs/24_training.ipynb #11eb8cd8
+import contextlib, json, math, os, random, signal, threading
 from pathlib import Path
 
 import numpy as np, timm, torch
@@ -21,9 +21,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from . import datasets, twins
-from .backbones import DEMO, unfuse_attention
+from .archives import locked
+from .backbones import DEMO, create, unfuse_attention
 from .config import Config
 from .evaluation import predict, summary
+from .found import DEMO_TRAINING, found_masks, mask_folder
 from .model import method
 from .runs import Run, atomic, home
 from .transforms import WithMask, eval_transform, train_transform
@@ -95,7 +97,7 @@ def epoch_batches(
     micro = [[step[i:i + m] for i in range(0, b, m)] for step in steps]
     return [step[rank::world] for step in micro]
 
-# %% ../nbs/24_training.ipynb #98c7dae7
+# %% ../nbs/24_training.ipynb #0f698b30
 def normalisation(
     config: Config,
 ) -> tuple[tuple, tuple]:  # mean, std of each channel
@@ -106,6 +108,17 @@ def normalisation(
     return (tuple(cfg.mean), tuple(cfg.std)) if cfg else (timm.data.IMAGENET_DEFAULT_MEAN, timm.data.IMAGENET_DEFAULT_STD)
 
 TWIN_SEED = 2  # the demo's settings were chosen on the twins of seeds 0 and 1: no test image of this one was looked at before they stood
+
+@contextlib.contextmanager
+def counted(
+    progress,  # such as tqdm, or None
+    what: str,
+):
+    "A function that is told how many of how many images are done, and shows it; None where nothing is shown."
+    if not progress: yield None; return
+    with progress(desc=what, unit="image") as bar:
+        def report(done, total): bar.total = total; bar.update(done - bar.n)
+        yield report
 
 def data_folder(
     config: Config,
@@ -120,12 +133,28 @@ def data_folder(
     twin = twins.TWINS[config.dataset]
     options = {"correlation": config.correlation} if "correlation" in twin.options else {}
     root = home() / "data" / "-".join(["twin", twin.name, *(f"{v:g}" for v in options.values())] + [f"x{config.twin_size:g}"] * (config.twin_size != 1))
-    with contextlib.ExitStack() as stack:
-        bar = stack.enter_context(progress(desc="twin", unit="image")) if progress else None
-        def report(done, total): bar.total = total; bar.update(done - bar.n)
-        return twins.generate(config.dataset, root, TWIN_SEED, config.twin_size, progress=report if bar is not None else None, **options)
+    with counted(progress, "twin") as report: twins.generate(config.dataset, root, TWIN_SEED, config.twin_size, progress=report, **options)
+    if gets_masks(config) == "found": twin_masks(config, root, progress)
+    return root
 
-# %% ../nbs/24_training.ipynb #f2dfe089
+def gets_masks(
+    config: Config,
+) -> str:  # annotated or found; empty for a method that gets none
+    "Whose masks a method is given with its images."
+    return config.masks if getattr(method(config.method), "MASKED", False) else ""
+
+def twin_masks(
+    config: Config,
+    root: Path,  # of a generated twin
+    progress=None,  # such as tqdm
+):
+    "FOUND's masks of a twin, as far as they are missing: by the demo backbone, its decoder trained on the training images alone."
+    train = datasets.load(config.dataset, root, "train", annotations=False)
+    images = train.home / train.folder
+    with locked(mask_folder(images).with_suffix(".lock")), torch.random.fork_rng(devices=[]), counted(progress, "masks") as report:
+        found_masks(images, create(DEMO, DEMO_TRAINING["image_size"]).eval(), DEMO, teach=[images / f for f in train.files], progress=report, **DEMO_TRAINING)
+
+# %% ../nbs/24_training.ipynb #46cc2453
 def load_split(
     config: Config,
     folder: Path,
@@ -133,11 +162,15 @@ def load_split(
     augment: bool = False,  # the training transform
     annotations: bool = False,  # masks too, where the data has them
 ):
-    "A split with the transform of the configuration. `ValueError` where the method reads masks and the data has none."
-    make, masked = train_transform if augment else eval_transform, getattr(method(config.method), "MASKED", False)
+    "A split with the transform of the configuration. `ValueError` or `FileNotFoundError` where the method reads masks and there are none."
+    make, masks = train_transform if augment else eval_transform, gets_masks(config)
     transform = make(config.image_size, *normalisation(config), datasets.registry[config.dataset].recipe or config.recipe)
-    data = datasets.load(config.dataset, folder, split, transform=WithMask(transform) if masked else transform, annotations=annotations or masked)
-    if masked and "mask" not in data.fields: raise ValueError(f"method={config.method!r} reads the object's mask, and {config.dataset} has none: take cub, waterbirds or waterbirds200.")
+    data = datasets.load(config.dataset, folder, split, transform=WithMask(transform) if masks else transform, annotations=annotations or masks == "annotated")
+    if masks == "found":
+        images = data.home / data.folder
+        if not mask_folder(images).is_dir(): raise FileNotFoundError(f"{mask_folder(images)} is missing: data_prep/found_masks.ipynb makes it, with -p data {images}.")
+        data.give_masks(mask_folder(images))
+    elif masks and "mask" not in data.fields: raise ValueError(f"method={config.method!r} reads the object's mask, and {config.dataset} has none: take cub, waterbirds or waterbirds200, or masks=found.")
     return data
 
 def describe(
@@ -148,7 +181,7 @@ def describe(
     "What a run records of its data."
     mean, std = normalisation(config)
     return dict(classes=list(train.classes), groups=list(train.groups), mean=list(mean), std=list(std), metric=train.metric, scored=train.scored[select],
-                train=datasets.fingerprint(train))
+                train=datasets.fingerprint(train)) | (dict(masks=json.loads((train.given / "found.json").read_text())) if train.given else {})
 
 # %% ../nbs/24_training.ipynb #cdbf9e50
 class Objective(nn.Module):

@@ -1,12 +1,14 @@
 """Every dataset, from a generated folder to its own metric, through the notebooks a user runs."""
-import itertools
+import itertools, shutil
 
 import pandas as pd
 import pytest
 
 from test_papermill import QUICK, papermill
 
+from ifam import training
 from ifam.config import Config, preset
+from ifam.found import mask_folder
 from ifam.training import train
 from ifam.twins import generate
 
@@ -34,6 +36,19 @@ def test_every_method_trains_on_every_dataset(house, tmp_path, dataset, method):
     settings = dict(preset("demo", dataset, method), twin_size=0.02, epochs=1, weights="none", batch_size=8, micro_batch=8, K=2)
     run = train(Config(**settings), tmp_path / "run")
     assert run.finished and len(pd.read_parquet(run.path("predictions.parquet"))) > 20
+
+
+def test_masks_that_were_found_stand_in_for_annotated_ones(house, tmp_path, monkeypatch):
+    "Made on first use beside the twin, of all its images, and noted in the run; on somebody's data their absence is one sentence."
+    monkeypatch.setitem(training.DEMO_TRAINING, "iterations", 2)
+    settings = dict(preset("demo", "metashift", "late_mask"), masks="found", twin_size=0.02, epochs=1, weights="none", batch_size=8, micro_batch=8)
+    run = train(Config(**settings), tmp_path / "run")
+    images = house / "data" / "twin-metashift-x0.02" / "MetaDatasetCatDog"
+    masks = mask_folder(images)
+    assert {f.relative_to(masks) for f in masks.rglob("*.png")} == {f.relative_to(images).with_suffix(".png") for f in images.rglob("*.jpg")}
+    assert run.finished and run.saved["data"]["masks"]["settings"]["iterations"] == 2
+    shutil.copytree(images, tmp_path / "MetaDatasetCatDog")
+    with pytest.raises(FileNotFoundError, match="found_masks.ipynb makes it, with -p data"): train(Config(**settings, data=str(tmp_path)), tmp_path / "other")
 
 
 def test_your_own_folders_train(house, tmp_path):

@@ -1,11 +1,12 @@
 """`make reproduce`, as a user meets it: run twice, killed, with a run deleted, a preset touched, a step that fails, twice at once, and through Slurm."""
-import os, shutil, signal, subprocess, sys, time
+import json, os, shutil, signal, subprocess, sys, time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.xdist_group("grid")  # one worker for all of them: they share a grid
 ONLY = "waterbirds-erm-seed0,waterbirds-ifam-K4-seed0"
 
 
@@ -153,10 +154,12 @@ def test_slurm_gets_the_submissions(grid, tmp_path):
         file = tmp_path / "bin" / name
         file.write_text(f"#!{sys.executable}\n{program}\n"); file.chmod(0o755)
     shutil.rmtree(grid.runs / "runs/waterbirds-erm-seed0")
-    code, said = grid("--gpus", "1", "--workflow-profile", str(grid.code / "workflow/profiles/slurm"), "--default-resources", "slurm_account=science", "slurm_partition=gpus", "runtime=60", "mem_mb=16000",
+    code, said = grid("--gpus", "2", "--workflow-profile", str(grid.code / "workflow/profiles/slurm"), "--default-resources", "slurm_account=science", "slurm_partition=gpus", "runtime=60", "mem_mb=16000",
                       "--latency-wait", "5", "--slurm-init-seconds-before-status-checks", "1", env=dict(STUB=str(jobs), PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}"))
     assert code == 0, said[-4000:] + "".join(f.read_text()[-1500:] for f in tmp_path.glob("jobs.*.log"))
     asked = [f.read_text() for f in jobs.iterdir()]
     training = next(a for a in asked if "rule_train" in a)
     assert all(w in training for w in ("science", "gpus", "-t\n2880", "--mem\n64000", "-D\n")) and "gpu" in training
+    config = json.loads((grid.runs / "runs/waterbirds-erm-seed0/config.json").read_text())["config"]
+    assert config["micro_batch"] == config["batch_size"] // 2  # two processes trained it together
     assert any("rule_page" in a for a in asked) and not any("rule_keep" in a for a in asked)

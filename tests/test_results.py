@@ -55,7 +55,7 @@ def test_every_number_of_the_papers_tables_is_computed_from_the_predictions(tabl
     ours = committed["note"].eq("not in the paper")
     again = tables.cells(table, kept, committed[ours][["table", "dataset", "method", "K", "intervention", "metric", "value", "note"]].to_dict("records"))
     for column in ("value", "sd", "low", "high", "n", "seeds"): pd.testing.assert_series_equal(again[column], committed[column], check_dtype=False, atol=1e-6)
-    assert tables.markdown(tables.spread(again)) in (GRID / f"table_{table}.md").read_text()
+    assert tables.markdown(tables.readable(again)) in (GRID / f"table_{table}.md").read_text()
 
 
 def test_the_results_table_is_computed_from_the_predictions(kept):

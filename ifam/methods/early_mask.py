@@ -13,8 +13,8 @@ from ..config import Config
 from .erm import losses
 from ..model import MaskedViT, Output, vit_of
 
-# %% ../../nbs/43_methods.early_mask.ipynb #99ebfc6a
-MASKED = True  # images come with their annotated mask
+# %% ../../nbs/43_methods.early_mask.ipynb #37da0b2e
+MASKED = True  # images come with a mask
 
 def token_mask(
     mask: Tensor,  # B,H,W pixels above 0 are the object
