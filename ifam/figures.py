@@ -101,9 +101,12 @@ def maps_by_run(
     names: list[str],  # of the rows, one a run
     heads: list[str] = (),
 ) -> Figure:
-    "The images, and under them their parts as each run finds them."
+    "The images, and under them their parts as each run finds them; beside each row, how many of its parts are seen in it."
     rows = [("image", [shown[0].image(i) for i in indices])]
-    rows += [(name, [parts_overlay(s.image(i), s.output(i).part_maps[0]) for i in indices]) for name, s in zip(names, shown)]
+    for name, s in zip(names, shown):
+        maps = [s.output(i).part_maps[0] for i in indices]
+        seen = set(torch.stack(maps).argmax(1).unique().tolist()) - {len(maps[0]) - 1}  # the last one is the background
+        rows.append((f"{name}\n{len(seen)} seen", [parts_overlay(s.image(i), m) for i, m in zip(indices, maps)]))
     fig = grid_of(rows, heads)
     legend(fig, max(parts_of(s.model).K for s in shown))
     return fig

@@ -116,7 +116,8 @@ def cells(
     rows = paper()[paper()["table"] == table]
     if rows.empty: raise ValueError(f"There is no table {table!r}: there is {', '.join(paper()['table'].unique())}.")
     out = pd.DataFrame([cell(r, kept) for r in [*rows.to_dict("records"), *more]])
-    return out.reindex(columns=[c for c in ("table", "dataset", "method", "K", "intervention", "metric", "paper", "value", "sd", "low", "high", "n", "seeds", "difference", "runs", "command", "note") if c in out])
+    columns = ["table", "dataset", "method", "K", "intervention", "metric", "paper", "value", "sd", "low", "high", "n", "seeds", "difference", "runs", "command", "note"]
+    return out.reindex(columns=[c for c in columns if c in out or c not in ("paper", "difference")])  # the columns of a table that no run fills are there, and empty
 
 # %% ../nbs/36_tables.ipynb #8c4ecc8d
 def words(
