@@ -154,7 +154,7 @@ def readable(
     wide = wide.loc[list(dict.fromkeys(said["row"])), list(dict.fromkeys(columns))].rename_axis(columns=None)
     counted = said.dropna(subset=["n"]) if "n" in said else said.iloc[:0]
     wide["seeds"] = counted.groupby("row")["seeds"].max().astype(int).astype(str).reindex(wide.index).fillna("")
-    wide["n"] = counted.groupby("row")["n"].agg(lambda n: ", ".join(dict.fromkeys(str(int(x)) for x in n))).reindex(wide.index).fillna("")
+    wide["n"] = counted.groupby("row")["n"].agg(lambda n: ", ".join(dict.fromkeys(str(int(x)) for x in n))).astype(str).reindex(wide.index).fillna("")
     wide["empty cells"] = said[said["command"] != ""].groupby("row")["command"].agg(lambda c: "; ".join(dict.fromkeys(c))).reindex(wide.index).fillna("")
     return wide.rename_axis("").reset_index()
 
