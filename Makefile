@@ -3,7 +3,7 @@
 # make check    the checks that need only seconds: notebooks clean, exports in sync, README current
 # make table    the methods side by side, three seeds each: hours, goes on where it was stopped
 # make reproduce  every table and figure of the paper: six hours, goes on where it was stopped. QUICK=1: minutes, a handful of images.
-#                 PROFILE=paper DATA=/path: the real data. RUNS=/path, ONLY=names, SEEDS=n, GPUS=n, ARGS=--dry-run: see nbs/37_reproduce.ipynb
+#                 PROFILE=paper DATA=/path: the real data. KEPT=1: take the predictions that come with the checkout. RUNS=/path, ONLY=names, SEEDS=n, GPUS=n, ARGS=--dry-run: see nbs/37_reproduce.ipynb
 # make readme   execute nbs/index.ipynb and write README.md from it
 # make lock     requirements.lock from pyproject.toml (needs uv)
 SHELL := /bin/bash
@@ -48,7 +48,7 @@ table: $(READY)
 PROFILE ?= $(if $(QUICK),quick,demo)
 reproduce: $(READY)
 	@$(BIN)/python tools/grid.py reproduce --profile '$(PROFILE)' $(if $(DATA),--data '$(DATA)') $(if $(RUNS),--runs '$(RUNS)') $(if $(ONLY),--only '$(ONLY)') \
-	  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(GPUS),--gpus $(GPUS)) $(ARGS)
+	  $(if $(SEEDS),--seeds $(SEEDS)) $(if $(GPUS),--gpus $(GPUS)) $(if $(KEPT),--kept) $(ARGS)
 
 readme: $(READY)
 	@$(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace nbs/index.ipynb 2> >(grep -v '$(NOISE)' >&2)

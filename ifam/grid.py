@@ -6,7 +6,7 @@
 __all__ = ['SHAPING', 'ABLATIONS', 'VARIANTS', 'GRID', 'ABLATED', 'ABLATION_K', 'CORRECTED', 'UNLIKELY', 'ELSEWHERE', 'PROFILES',
            'LEARNING', 'MEASURING', 'Planned', 'ablation_run', 'wanted', 'steps', 'Profile', 'place', 'needs',
            'runs_of', 'settings_of', 'resolved', 'code_hash', 'notebook_code', 'module_code', 'learning_code',
-           'data_mark', 'stamps', 'write_stamps', 'fresh', 'train_in_process', 'execute']
+           'data_mark', 'stamps', 'digest', 'write_stamps', 'fresh', 'train_in_process', 'execute']
 
 # %% ../nbs/35_grid.ipynb #f9ea8fb4
 import ast, dataclasses, hashlib, json, os, re, shutil, subprocess, sys
@@ -230,6 +230,12 @@ def stamps(
             if data and given.get("dataset"): given = given | dict(data=str(place(data, given["dataset"])))
             out[f"{step}/{run.name}"] = dict(notebook=kind, parameters=given, data=data_mark(config, given.get("dataset", "")), code=code_hash(notebook[kind]) + measuring)
     return out
+
+def digest(
+    mark: dict,  # a stamp
+) -> str:
+    "A stamp in sixteen letters, kept with what was made under it."
+    return hashlib.sha256(json.dumps(mark, sort_keys=True).encode()).hexdigest()[:16]
 
 def write_stamps(
     folder: Path,  # gets one json a stamp

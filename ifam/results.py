@@ -103,6 +103,7 @@ def keep(
     folder: str | Path,  # such as figures/demo/runs
     name: str,
     seconds: dict | None = None,  # step to the time it took, where that is known
+    stamps: dict | None = None,  # step to the digest of its stamp, see `ifam.grid`
 ):
     "Keep a finished run's settings, epochs, predictions and numbers. `ValueError` for a run that is not finished."
     if not run.finished: raise ValueError(f"{run.folder} is not finished: train it first.")
@@ -110,7 +111,7 @@ def keep(
     with atomic(folder / f"{name}.parquet") as file: rows_of(run).to_parquet(file, index=False, compression="zstd", compression_level=19)
     if len(own := numbers(run)):
         with atomic(folder / f"{name}.csv") as file: own.to_csv(file, index=False)
-    write_json(folder / f"{name}.json", dict(saved=run.saved, metrics=run.metrics, chosen=chosen_parts(run), seconds=seconds or {}))
+    write_json(folder / f"{name}.json", dict(saved=run.saved, metrics=run.metrics, chosen=chosen_parts(run), seconds=seconds or {}, stamps=stamps or {}))
 
 def read(
     folder: str | Path,

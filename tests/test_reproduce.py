@@ -1,5 +1,5 @@
 """`make reproduce`, as a user meets it: run twice, killed, with a run deleted, a preset touched, a step that fails, twice at once, and through Slurm."""
-import json, os, shutil, signal, subprocess, sys, time
+import copy, json, os, shutil, signal, subprocess, sys, time
 from pathlib import Path
 
 import pandas as pd
@@ -27,8 +27,8 @@ class Grid:
         said, _ = process.communicate(timeout=600)
         return process.returncode, said
 
-    def todo(self, **options) -> set:
-        code, said = self("--dry-run", **options)
+    def todo(self, more=(), **options) -> set:
+        code, said = self("--dry-run", *more, **options)
         assert code == 0, said
         return {tuple(line.split()) for line in said.splitlines() if line.startswith("  ")}
 
@@ -94,6 +94,21 @@ def test_what_hangs_on_a_change_is_made_again_and_nothing_else(grid):
     assert changed("nbs/tables/table_1a.ipynb", "from ifam import tables", "from ifam import tables as tables") == {("pages", "table_1a"), ("pages", "report")}
     assert changed("ifam/methods/erm.py", '"See `IFAM.roles`."', '"Which rate each takes."') == set()
     assert grid.todo() == set()
+
+
+def test_what_the_checkout_keeps_is_taken(grid, tmp_path):
+    "On another machine KEPT=1 trains only what a page opens, and the tables have every row; what was kept under another preset is not taken."
+    erm, ifam = ONLY.split(",")
+    other = copy.copy(grid)
+    other.runs = _parent(tmp_path / "runs" / "quick")
+    pages = {("pages", "table_1a"), ("pages", "appendix_b"), ("pages", "report")}
+    assert other.todo() == {("train", erm), ("train", ifam), *pages}
+    assert other.todo(more=["--kept"]) == {("train", ifam), *pages}
+    assert other.todo(only=ifam) == {("train", ifam), *pages} and (other.runs / f"figures/runs/{erm}.parquet").is_file()
+    record = grid.made / f"runs/{erm}.json"
+    text = record.read_text(); record.write_text(text.replace(json.loads(text)["stamps"]["train"], "older")); shutil.rmtree(other.runs / "figures")
+    assert ("train", erm) in other.todo(more=["--kept"])
+    record.write_text(text)
 
 
 def test_killed_and_started_again_it_ends_the_same(grid):

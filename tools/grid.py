@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def reproduce(o, rest):
     from ifam.reproduce import reproduce
-    try: return reproduce(o.profile, o.data, o.runs, o.only, o.seeds, o.gpus, o.dry_run, rest, ROOT)
+    try: return reproduce(o.profile, o.data, o.runs, o.only, o.seeds, o.gpus, o.kept, o.dry_run, rest, ROOT)
     except (ValueError, FileNotFoundError) as error: sys.exit(str(error))
 
 
@@ -48,6 +48,7 @@ def main():
     p.add_argument('--only', default='', help='beginnings of names of runs, with commas; empty: all')
     p.add_argument('--seeds', type=int, default=0, help='of the rows with a claim; 0: as the profile says')
     p.add_argument('--gpus', type=int, default=0, help='of one training')
+    p.add_argument('--kept', action='store_true', help='take the predictions that come with the checkout where they hold, and make the rest')
     p.add_argument('--dry-run', action='store_true', help='say what would be done, and about how long it takes')
     p = command(execute, 'stamp', 'page')
     p.add_argument('--processes', type=int, default=1, help='that train a run together, one a GPU')
