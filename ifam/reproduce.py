@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TABLES', 'FIGURES', 'table_runs', 'opened', 'pages', 'page_stamps', 'plan', 'current', 'take', 'processors',
-           'at_once', 'write_plan', 'measured_seconds', 'estimate', 'listed_jobs', 'keep', 'write_results', 'publish',
+           'at_once', 'write_plan', 'measured_seconds', 'estimate', 'listed_jobs', 'write_results', 'publish',
            'unfinished', 'snakemake', 'reproduce']
 
 # %% ../nbs/37_reproduce.ipynb #3025c676
@@ -14,8 +14,9 @@ from pathlib import Path
 import pandas as pd
 
 from . import results, tables
-from .grid import Planned, code_hash, digest, module_code, needs, notebook_code, place, runs_of, stamps, steps, write_stamps
-from .runs import Run, atomic, home, write_json
+from .execution import digest
+from .grid import Planned, code_hash, module_code, needs, notebook_code, place, runs_of, stamps, steps, write_stamps
+from .runs import atomic, home, write_json
 
 # %% ../nbs/37_reproduce.ipynb #f33201be
 TABLES = ("1a", "1b", "2a", "2b", "3", "4", "5", "6")
@@ -170,24 +171,11 @@ def listed_jobs(
     return out
 
 # %% ../nbs/37_reproduce.ipynb #eb7d8bcb
-def keep(
-    folder: str | Path,  # of the run, below the profile's `runs`
-    kept: str | Path,  # such as figures/runs
-    name: str,
-):
-    "Keep a run, with the time that its steps took and their stamps. See `ifam.results.keep`."
-    beside = Path(folder).parent.parent
-    times = {f.parent.name: float(pd.read_csv(f, sep="\t")["s"].iloc[-1]) for f in beside.glob(f"times/*/{name}.tsv")}
-    made_under = {f.parent.name: digest(json.loads(f.read_text())) for f in sorted(beside.glob(f"stamps/*/{name}.json"))}
-    results.keep(Run(folder), kept, name, times, made_under)
-
 def write_results(
     folder: str | Path,  # figures
-    names: list[str] = (),  # of runs; empty: all that are kept
 ):
     "Write results.parquet and results.csv: every measure of every run, recomputed from its predictions."
-    runs = results.read(Path(folder) / "runs")
-    table = results.tidy({n: r for n, r in runs.items() if not names or n in names})
+    table = results.tidy(results.read(Path(folder) / "runs"))
     with atomic(Path(folder) / "results.parquet") as file: table.to_parquet(file, index=False)
     with atomic(Path(folder) / "results.csv") as file: table.drop(columns=["settings", "versions"]).round(4).to_csv(file, index=False)
 

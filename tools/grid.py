@@ -15,17 +15,17 @@ def reproduce(o, rest):
 
 
 def execute(o, rest):
-    from ifam.grid import execute
+    from ifam.execution import execute
     execute(o.stamp, o.page, ROOT, o.processes)
 
 
 def train_in_process(o, rest):
-    from ifam.grid import train_in_process
+    from ifam.execution import train_in_process
     train_in_process(o.config, o.folder)
 
 
 def keep(o, rest):
-    from ifam.reproduce import keep
+    from ifam.execution import keep
     keep(o.run, o.folder, o.name)
 
 
