@@ -108,7 +108,7 @@ class Profile:
 SMALL = dict(image_size=72, batch_size=8, micro_batch=8, precision="32-true")  # float32 on every machine, so that runs of several make one table
 PROFILES = dict(
     paper=Profile("paper"),
-    demo=Profile("demo", 3, {"": SMALL | dict(epochs=2), "waterbirds": dict(twin_size=0.4), "cub": dict(twin_size=0.3), "siim_acr": dict(twin_size=0.5), "imagenet": dict(epochs=3)}),
+    demo=Profile("demo", 3, {"": SMALL | dict(epochs=2), "waterbirds": dict(twin_size=0.4), "cub": dict(twin_size=0.3), "metashift": dict(epochs=1), "siim_acr": dict(twin_size=0.5), "imagenet": dict(epochs=3)}),
     quick=Profile("demo", 1, {"": SMALL | dict(epochs=1, twin_size=0.02)}, ("waterbirds-erm-seed", "waterbirds-pdiscoformer-K4", "waterbirds-ifam-K4", "waterbirds-ifam-K16", "cub-ifam-K4-seed", "cub-pdiscoformer-K4", "cub-ifam-K4-soft",
                                                                       "metashift-ifam-K4-seed", "metashift-ifam-K8", "siim_acr-ifam", "imagenet-ifam")))
 
