@@ -272,6 +272,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                            'ifam.grid.Planned.name': ('grid.html#planned.name', 'ifam/grid.py'),
                            'ifam.grid.Profile': ('grid.html#profile', 'ifam/grid.py'),
                            'ifam.grid.ablation_run': ('grid.html#ablation_run', 'ifam/grid.py'),
+                           'ifam.grid.bare': ('grid.html#bare', 'ifam/grid.py'),
                            'ifam.grid.code_hash': ('grid.html#code_hash', 'ifam/grid.py'),
                            'ifam.grid.data_mark': ('grid.html#data_mark', 'ifam/grid.py'),
                            'ifam.grid.learning_code': ('grid.html#learning_code', 'ifam/grid.py'),

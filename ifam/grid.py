@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['SHAPING', 'ABLATIONS', 'VARIANTS', 'GRID', 'ABLATED', 'ABLATION_K', 'CORRECTED', 'UNLIKELY', 'ELSEWHERE', 'SMALL',
            'PROFILES', 'LEARNING', 'MEASURING', 'Planned', 'ablation_run', 'wanted', 'steps', 'Profile', 'place',
-           'needs', 'runs_of', 'settings_of', 'resolved', 'code_hash', 'notebook_code', 'module_code', 'learning_code',
-           'data_mark', 'stamps', 'write_stamps']
+           'needs', 'runs_of', 'settings_of', 'resolved', 'bare', 'code_hash', 'notebook_code', 'module_code',
+           'learning_code', 'data_mark', 'stamps', 'write_stamps']
 
 # %% ../nbs/35_grid.ipynb #f9ea8fb4
 import ast, dataclasses, hashlib, json, re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -159,15 +160,22 @@ def resolved(
 LEARNING = ("transforms", "records", "datasets", "backbones", "masks", "parts", "model", "losses", "training")
 MEASURING = (*LEARNING, "calibration", "evaluation", "interventions", "metrics")
 
+@lru_cache(256)
+def bare(
+    source: str,  # Python
+) -> str:
+    "A program without comments, docstrings and layout."
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list): node.body = [n for n in body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
+    return ast.dump(tree)
+
 def code_hash(
     sources: list[str],  # Python
 ) -> str:
     "Hash of programs, blind to comments, docstrings and layout."
-    trees = [ast.parse(s) for s in sources]
-    for node in (n for t in trees for n in ast.walk(t)):
-        body = getattr(node, "body", None)
-        if isinstance(body, list): node.body = [n for n in body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
-    return hashlib.sha256("\n".join(ast.dump(t) for t in trees).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join(map(bare, sources)).encode()).hexdigest()[:16]
 
 def notebook_code(
     path: Path,
