@@ -779,6 +779,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                 'ifam.reproduce.table_runs': ('reproduce.html#table_runs', 'ifam/reproduce.py'),
                                 'ifam.reproduce.take': ('reproduce.html#take', 'ifam/reproduce.py'),
                                 'ifam.reproduce.unfinished': ('reproduce.html#unfinished', 'ifam/reproduce.py'),
+                                'ifam.reproduce.without_runs': ('reproduce.html#without_runs', 'ifam/reproduce.py'),
                                 'ifam.reproduce.write_plan': ('reproduce.html#write_plan', 'ifam/reproduce.py'),
                                 'ifam.reproduce.write_results': ('reproduce.html#write_results', 'ifam/reproduce.py')},
             'ifam.results': { 'ifam.results.Measured': ('results.html#measured', 'ifam/results.py'),

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TABLES', 'FIGURES', 'table_runs', 'opened', 'pages', 'page_stamps', 'plan', 'current', 'take', 'processors',
-           'at_once', 'write_plan', 'measured_seconds', 'estimate', 'listed_jobs', 'write_results', 'publish',
-           'unfinished', 'snakemake', 'reproduce']
+           'at_once', 'write_plan', 'measured_seconds', 'estimate', 'listed_jobs', 'write_results', 'without_runs',
+           'publish', 'unfinished', 'snakemake', 'reproduce']
 
 # %% ../nbs/37_reproduce.ipynb #3025c676
 import filecmp, json, os, re, shutil, statistics, subprocess, sys
@@ -179,13 +179,21 @@ def write_results(
     with atomic(Path(folder) / "results.parquet") as file: table.to_parquet(file, index=False)
     with atomic(Path(folder) / "results.csv") as file: table.drop(columns=["settings", "versions"]).round(4).to_csv(file, index=False)
 
+def without_runs(
+    kept: set[str],  # names of runs
+) -> list[str]:
+    "Pages that these runs say nothing of: tables and Appendix B without any, figures that lack one."
+    return [p for p, names in pages(runs_of("demo", 5)).items() if not (set(names) <= kept if p in FIGURES else kept & set(names))]
+
 def publish(
     made: Path,  # folder of figures beside the runs
     out: Path,  # figures/<profile> of the checkout
 ):
-    "Copy what was made into the checkout, only what differs. Of runs the checkout then keeps those that the tables are made of, and no others."
+    "Copy what was made into the checkout, only what differs. The checkout then keeps the runs that its tables and figures are made of, and no others."
     if (made / "runs").is_dir():
         for file in set((out / "runs").glob("*")) - {out / "runs" / f.name for f in (made / "runs").iterdir()}: file.unlink()
+        for page in without_runs({f.stem for f in (made / "runs").glob("*.json")}):
+            for file in (*out.glob(f"{page}.*"), *out.glob(f"{page}_*")): file.unlink()
     for file in (f for f in made.rglob("*") if f.is_file() and not f.name.startswith(".")):
         there = out / file.relative_to(made)
         if there.is_file() and filecmp.cmp(file, there, shallow=False): continue
