@@ -2,7 +2,7 @@
 # make test     check everything: notebooks, exports, tests (at most 20 minutes)
 # make check    the checks that need only seconds: notebooks clean, exports in sync, README current
 # make table    the methods side by side, three seeds each: hours, goes on where it was stopped
-# make reproduce  every table and figure of the paper: hours, goes on where it was stopped. QUICK=1: minutes, a handful of images.
+# make reproduce  every table and figure of the paper: about four hours, goes on where it was stopped. QUICK=1: minutes, a handful of images.
 #                 PROFILE=paper DATA=/path: the real data. KEPT=1: take the predictions that come with the checkout. RUNS=/path, ONLY=names, SEEDS=n, GPUS=n, ARGS=--dry-run: see nbs/37_reproduce.ipynb
 # make readme   execute nbs/index.ipynb and write README.md from it
 # make lock     requirements.lock from pyproject.toml (needs uv)
