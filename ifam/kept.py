@@ -65,7 +65,7 @@ class Result:
         on = on or self.saved["config"]["dataset"]
         if intervention.startswith("loo"):
             if on not in self.chosen: return None
-            intervention = intervention.replace("loo", self.chosen[on]["intervention"])
+            intervention = intervention.replace("loo", self.chosen[on]["intervention"]).removeprefix("none, ")  # where leaving none out was best, a quantile alone is left
         rows = self.rows[(self.rows["dataset"] == on) & (self.rows["intervention"] == intervention)]
         if split: rows = rows[rows["split"] == split]
         return rows.dropna(axis=1, how="all").reset_index(drop=True) if len(rows) else None
