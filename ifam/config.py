@@ -113,7 +113,7 @@ DEMO_OF = dict(cub=dict(w_presence=6.0, w_total_variation=0.25),  # chosen on an
 DEMO_BY = dict(pdiscoformer=dict(lr_head=0.1, lr_modulation=0.01))  # a method's own: the classifier that reads average part vectors learns too slowly at the others' rates
 
 def fast_precision() -> str:  # as Lightning Fabric names it
-    "bf16-mixed where the machine multiplies in bfloat16, else 32-true: a processor without it imitates it, a hundred times slower."
+    "bf16-mixed where the machine multiplies in bfloat16, else 32-true: a processor without it imitates it, more than ten times slower."
     import torch
     fast = torch.cuda.is_bf16_supported(including_emulation=False) if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability() == "AVX512"
     return "bf16-mixed" if fast else "32-true"
