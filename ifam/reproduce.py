@@ -85,18 +85,19 @@ def current(
     return record.is_file() and json.loads(record.read_text()).get("stamps") == {m.partition("/")[0]: digest(v) for m, v in marks.items() if m.partition("/")[2] == record.stem}
 
 def take(
-    own: Path,  # what is kept beside the runs
+    own: Path,  # what is kept beside the runs: figures/runs of their folder
     checkout: Path,  # what comes with the checkout
     runs: list[Planned],  # that are not to be made
     marks: dict[str, dict],  # of `ifam.grid.stamps`
 ) -> list[Planned]:  # those that are there
-    "Take from the checkout what is kept of runs, as far as it holds; of what lies beside the runs, remove what does not."
+    "Take from the checkout what is kept of runs, as far as it holds; of what lies beside the runs, move what does not into the folder `older`."
     own.mkdir(parents=True, exist_ok=True)
     out = []
     for r in runs:
         record = own / f"{r.name}.json"
         if record.is_file() and not current(record, marks):
-            for file in own.glob(f"{r.name}.*"): file.unlink()
+            older = own.parents[1] / "older"; older.mkdir(exist_ok=True)
+            for file in own.glob(f"{r.name}.*"): file.replace(older / file.name)
         if not record.is_file() and current(checkout / record.name, marks):
             for file in sorted(checkout.glob(f"{r.name}.*"), key=lambda f: f.suffix == ".json"):  # the json last: what has one is whole
                 with atomic(own / file.name) as copy: shutil.copyfile(file, copy)
@@ -120,7 +121,7 @@ def write_plan(
 ) -> list[Planned]:  # the runs that are taken
     "Write plan.json and the stamps, from which the workflow knows all it has to."
     root, out = root or home(), folder / "figures"
-    listed = runs_of(profile, max([5, *(r.seed + 1 for r in runs)]))
+    listed = [r for r in runs_of(profile, max([5, *(r.seed + 1 for r in runs)])) if not data or all(place(data, d).exists() for d in needs(r, profile))]  # of a disk that is not there nothing can be said
     marks = stamps(listed, profile, data, root)
     wanted, needed = {r.name for r in runs}, {n for names in opened(runs).values() for n in names}
     here = lambda r: r.name in needed or (folder / f"runs/{r.name}/train.html").is_file()
