@@ -106,7 +106,7 @@ class Profile:
     settings: dict = dataclasses.field(default_factory=dict)  # dataset to settings that differ from the preset; "" for all
     only: tuple = ()  # words of run names; empty: all
 
-SMALL = dict(image_size=72, batch_size=8, micro_batch=8, precision="32-true")  # float32 on every machine, so that runs of several make one table
+SMALL = dict(image_size=96, batch_size=8, micro_batch=8, precision="32-true")  # float32 on every machine, so that runs of several make one table
 PROFILES = dict(
     paper=Profile("paper"),
     demo=Profile("demo", 3, {"": SMALL | dict(epochs=2), "waterbirds": dict(twin_size=0.4), "cub": dict(twin_size=0.3), "metashift": dict(epochs=1), "siim_acr": dict(twin_size=0.5), "imagenet": dict(epochs=3)}),
@@ -158,7 +158,7 @@ def resolved(
 
 # %% ../nbs/35_grid.ipynb #c77e5390
 LEARNING = ("transforms", "records", "datasets", "backbones", "masks", "parts", "model", "losses", "training")
-MEASURING = (*LEARNING, "calibration", "evaluation", "interventions", "metrics")
+MEASURING = (*LEARNING, "calibration", "evaluation", "interventions", "metrics", "runs")
 
 @lru_cache(256)
 def bare(

@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-pytestmark = pytest.mark.xdist_group("grid")  # one worker for all of them: they share a grid
 ONLY = "waterbirds-erm-seed0,waterbirds-ifam-K4-seed0"
 
 
