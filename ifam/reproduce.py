@@ -203,9 +203,9 @@ def publish(
 
 def unfinished(
     folder: Path,  # of the profile's runs
+    wanted: dict,  # the plan
 ) -> list[tuple[str, Path]]:  # step/run, and the log that says why
     "The steps that are still missing or older than what they hang on."
-    wanted = json.loads((folder / "plan.json").read_text())
     steps = {f"{s}/{run}": folder / f"runs/{run}/{s}.html" for run, names in wanted["runs"].items() for s in names} | {f"pages/{p}": folder / f"pages/{p}.html" for p in wanted["pages"]}
     late = lambda step, page: not page.is_file() or page.stat().st_mtime < (folder / f"stamps/{step}.json").stat().st_mtime
     return [(step, folder / f"logs/{step}.log") for step, page in steps.items() if late(step, page)]
@@ -244,6 +244,7 @@ def reproduce(
     if missing: say(f"Left out, for want of data: {', '.join(missing)}.")
     taken = write_plan(folder, wanted, profile, data, gpus, root, kept)
     if taken: say(f"Taken as they were kept: {len(taken)} runs.")
+    own = json.loads((folder / "plan.json").read_text())  # another command may write its own meanwhile
     known = measured_seconds(folder, root / "figures" / profile / "runs")
     listed = subprocess.run(snakemake(folder, root, gpus, "--dry-run", *(a for a in arguments if not a.startswith("--quiet"))), capture_output=True, text=True)
     if listed.returncode: say(listed.stdout + listed.stderr); return listed.returncode
@@ -255,7 +256,7 @@ def reproduce(
     if dry_run: say("\n".join(f"  {step} {name}" for step, name in jobs)); return 0
     code = subprocess.run(snakemake(folder, root, gpus, *arguments)).returncode if "Nothing to be done" not in listed.stdout + listed.stderr else 0
     if (folder / "figures").is_dir(): publish(folder / "figures", root / "figures" / profile)
-    late = unfinished(folder)
+    late = unfinished(folder, own)
     for step, log in late: say(f"NOT DONE {step}: see {log}" if log.is_file() else f"NOT DONE {step}: what it needs is missing")
     if not late and not code: say(f"All of it is in {root / 'figures' / profile}; open report.html there.")
     return code or bool(late)

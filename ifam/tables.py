@@ -24,7 +24,6 @@ from .runs import WITH_PARTS, atomic
 def paper() -> pd.DataFrame:  # table, dataset, method, K (0 for none), intervention, metric, value (NaN where it cannot be read), note
     "Every number of the paper's tables, in percent or as its metric says."
     table = pd.read_csv(Path(__file__).parent / "assets" / "paper.csv", dtype=dict(table=str, note=str)) if "__file__" in globals() else pd.read_csv("../ifam/assets/paper.csv", dtype=dict(table=str, note=str))
-    table.loc[table["metric"] == "IN1K", "dataset"] = "imagenet"  # Table 1b's first column is measured on ImageNet itself
     return table.assign(K=table["K"].fillna(0).astype(int), note=table["note"].fillna("").str.strip('"'))
 
 # %% ../nbs/36_tables.ipynb #a3f0f149
