@@ -113,6 +113,7 @@ PROFILES = dict(
     quick=Profile("demo", 1, {"": SMALL | dict(epochs=1, twin_size=0.02)}, ("waterbirds-erm-seed", "waterbirds-pdiscoformer-K4", "waterbirds-ifam-K4", "waterbirds-ifam-K16", "cub-ifam-K4-seed", "cub-pdiscoformer-K4", "cub-ifam-K4-soft",
                                                                       "metashift-ifam-K4-seed", "metashift-ifam-K8", "siim_acr-ifam", "imagenet-ifam")))
 
+# %% ../nbs/35_grid.ipynb #4ebc0bce
 def place(
     data: str | Path,  # folder below which the datasets lie, as data_prep/ prepares them
     name: str,  # of a dataset, or rad-dino: the weights that the paper takes for chest films
@@ -201,6 +202,7 @@ def learning_code(
     names = [*LEARNING, datasets.registry[config.dataset].__module__.removeprefix("ifam."), *(f"methods.{m}" for m in (config.method, *re.findall(r"^from \.(\w+) import", method, re.M))), *(["found"] if config.masks == "found" else [])]
     return notebook_code(root / "nbs/train.ipynb") + module_code(root, names)
 
+# %% ../nbs/35_grid.ipynb #21a08deb
 def data_mark(
     config: Config,
     dataset: str = "",  # another one than the run's own

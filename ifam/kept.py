@@ -70,6 +70,7 @@ class Result:
         if split: rows = rows[rows["split"] == split]
         return rows.dropna(axis=1, how="all").reset_index(drop=True) if len(rows) else None
 
+# %% ../nbs/24_kept.ipynb #5cfa860e
 def numbers(
     run: Run,
 ) -> pd.DataFrame:  # file, about (model, intervention, or empty), what, value, low, high, n
@@ -92,6 +93,7 @@ def chosen_parts(
         out[row["dataset"]] = dict(intervention=row["intervention"], choice=row["choice"])
     return out
 
+# %% ../nbs/24_kept.ipynb #b371fd99
 def keep(
     run: Run,  # finished
     folder: str | Path,  # such as figures/demo/runs

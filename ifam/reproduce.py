@@ -77,6 +77,7 @@ def plan(
     if not runs: raise ValueError(f"ONLY={only}: no run of the {profile} grid begins so.")
     return runs, missing
 
+# %% ../nbs/37_reproduce.ipynb #894714b2
 def current(
     record: Path,  # what is kept of a run: its json
     marks: dict[str, dict],  # of `ifam.grid.stamps`
@@ -104,6 +105,7 @@ def take(
         if record.is_file(): out.append(r)
     return out
 
+# %% ../nbs/37_reproduce.ipynb #ca4f7002
 def processors() -> int: return len(os.sched_getaffinity(0))
 
 def at_once() -> int:
@@ -224,6 +226,7 @@ def snakemake(
     return [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(root / "workflow/Snakefile"), "--directory", str(folder), *here, "--nolock",
             "--rerun-triggers", "mtime", "--rerun-incomplete", "--keep-going", *arguments]
 
+# %% ../nbs/37_reproduce.ipynb #f41b9e26
 def reproduce(
     profile: str = "demo",  # demo, quick or paper
     data: str = "",  # folder below which the datasets lie; empty: the twins

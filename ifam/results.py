@@ -48,6 +48,7 @@ def draws_of(
     shared = [m for m in said[0] if all(m in s for s in said)]
     return {m: np.stack([s[m](weights) for s in said], 1) for m in shared}
 
+# %% ../nbs/31_results.ipynb #1fa65702
 def variants(
     predictions: pd.DataFrame,
 ) -> dict:  # as `statistics`; empty for other data
@@ -58,6 +59,7 @@ def variants(
     if {"mixed_same", "mixed_rand"} <= set(out): out["BG-GAP"] = lambda w: out["mixed_same"](w) - out["mixed_rand"](w)
     return out
 
+# %% ../nbs/31_results.ipynb #7a9034c4
 def measure(
     runs: list[Result],  # one a seed, on the same test images
     on: str = "",  # dataset; empty: the runs' own

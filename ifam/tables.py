@@ -84,6 +84,7 @@ def command(
     name = runs[0].name.rpartition("-seed")[0]
     return f"make reproduce PROFILE={kept.profile} ONLY={name}" if runs[0].name in listed else f"not in the {kept.profile} grid"
 
+# %% ../nbs/36_tables.ipynb #ffc3f6b9
 def cell(
     row: dict,  # of `paper`
     kept: Kept,
@@ -158,6 +159,7 @@ def readable(
     wide["empty cells"] = said[said["command"] != ""].groupby("row")["command"].agg(lambda c: "; ".join(dict.fromkeys(c))).reindex(wide.index).fillna("")
     return wide.rename_axis("").reset_index()
 
+# %% ../nbs/36_tables.ipynb #5c2d2cc9
 def markdown(
     wide: pd.DataFrame,  # as `readable` gives it
 ) -> str:
@@ -185,6 +187,7 @@ def picture(
     fig.subplots_adjust(0.01, 0.01, .99, .99 if not title else 1 - .26 / fig.get_figheight())
     return fig
 
+# %% ../nbs/36_tables.ipynb #8a0b1a19
 def write(
     table: pd.DataFrame,  # as `cells` gives it
     folder: str | Path,
