@@ -311,6 +311,7 @@ def _extract(archive, folder, limits, progress):
         bar.update(bar.total - bar.n)
     return counts
 
+# %% ../nbs/06_archives.ipynb #1aa203c3
 def _moves(archive, item, target):
     "What to move, (from, to), so that `item` becomes `target` or a part of it."
     if not os.path.lexists(target): return [(item, target)]

@@ -54,6 +54,7 @@ def partners(
     candidates = [np.flatnonzero(rules[swap](i)) for i in range(n)]
     return np.array([rng.choice(c) if len(c) else -1 for c in candidates])
 
+# %% ../nbs/28_context.ipynb #ae3fcc40
 @torch.inference_mode()
 def swapped(
     model: nn.Module,  # any that gives `logits`, in evaluation
@@ -77,6 +78,7 @@ def swapped(
                 for (s, i, j), p in zip(chunk, said)]
     return pd.DataFrame(out)
 
+# %% ../nbs/28_context.ipynb #97b7ab75
 def accuracy_by_swap(
     table: pd.DataFrame,  # as `swapped` gives it
 ) -> pd.DataFrame:  # swap, correct, low, high (percent, 95 %), worst_group, changed (percent of predictions that differ from those on the own background), n

@@ -193,6 +193,7 @@ def mcnemar(
     only_first, only_second = ((first == labels) & (second != labels)).sum(), ((first != labels) & (second == labels)).sum()
     return float(binomtest(int(only_second), int(only_first + only_second)).pvalue) if only_first + only_second else 1.
 
+# %% ../nbs/21_metrics.ipynb #68bd618b
 def redraws(
     groups: np.ndarray,  # (N,)
     draws: int = 1000,
@@ -222,6 +223,7 @@ def change(
     tail = min((redrawn <= 1e-9).mean(), (redrawn >= -1e-9).mean())
     return Comparison(Estimate(gap[0], *np.quantile(redrawn, [.025, .975]), n), float(min(1., max(2 * tail, 1 / len(redrawn)))))
 
+# %% ../nbs/21_metrics.ipynb #88f2daa6
 def _outcomes(first, second, labels, groups):
     "Images (G, 4) of each group that both, only the first, only the second, none has right; absent groups left out."
     kind = 2*(first != labels) + (second != labels)                          # 0 both, 1 only first, 2 only second, 3 none
