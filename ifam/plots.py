@@ -98,9 +98,10 @@ def part_maps_figure(
 ) -> Figure:
     "For each image: itself, its parts, and what stage 2 sees, with the prediction under it."
     records = [dataset[i] for i in indices]
-    outputs = [model(r["image"][None]) for r in records]
+    device = next(model.parameters()).device
+    outputs = [model(r["image"][None].to(device)) for r in records]
     images = [denormalise(r["image"], mean, std).clamp(0, 1).permute(1, 2, 0).numpy() for r in records]
-    rows = [("image", images), ("parts", [parts_overlay(i, o.part_maps[0]) for i, o in zip(images, outputs)]), ("seen by stage 2", [seen_by_stage2(i, o.mask[0]) for i, o in zip(images, outputs)])]
+    rows = [("image", images), ("parts", [parts_overlay(i, o.part_maps[0].cpu()) for i, o in zip(images, outputs)]), ("seen by stage 2", [seen_by_stage2(i, o.mask[0].cpu()) for i, o in zip(images, outputs)])]
     fig = grid_of(rows, [groups[r["group"]].replace(" on ", "\non ") for r in records] if len(groups) else [])
     for ax, record, out in zip(fig.axes[-len(indices):], records, outputs):
         right = int(out.logits.argmax()) == record["label"]
