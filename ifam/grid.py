@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['SHAPING', 'ABLATIONS', 'VARIANTS', 'GRID', 'ABLATED', 'ABLATION_K', 'CORRECTED', 'UNLIKELY', 'ELSEWHERE', 'SMALL',
            'PROFILES', 'LEARNING', 'MEASURING', 'Planned', 'ablation_run', 'wanted', 'steps', 'Profile', 'place',
-           'needs', 'runs_of', 'settings_of', 'resolved', 'bare', 'code_hash', 'notebook_code', 'module_code',
-           'learning_code', 'data_mark', 'stamps', 'write_stamps']
+           'masks_by_found', 'there', 'needs', 'runs_of', 'settings_of', 'resolved', 'bare', 'code_hash',
+           'notebook_code', 'module_code', 'learning_code', 'data_mark', 'stamps', 'write_stamps']
 
 # %% ../nbs/35_grid.ipynb #f9ea8fb4
 import ast, dataclasses, hashlib, json, re
@@ -121,12 +121,27 @@ def place(
     "Where something lies. Waterbirds200 is read from Waterbirds' folder."
     return Path(data) / {"waterbirds200": "waterbirds"}.get(name, name)
 
+def masks_by_found(
+    root: Path,  # of a dataset
+) -> list[Path]:  # their notes
+    "The masks that data_prep/found_masks.ipynb made of a dataset's images, in or beside the uppermost two levels of its folder."
+    return sorted(f for where, pattern in ((root.parent, f"{root.name}_masks_found"), (root, "*_masks_found"), (root, "*/*_masks_found")) for f in where.glob(f"{pattern}/found.json"))
+
+def there(
+    data: str | Path,
+    name: str,  # as `needs` gives it
+) -> bool:
+    "Whether something that a run needs is there."
+    dataset = name.removesuffix("_masks_found")
+    return bool(masks_by_found(place(data, dataset))) if dataset != name else place(data, name).exists()
+
 def needs(
     run: Planned,
     profile: str,
-) -> set[str]:  # names for `place`
+) -> set[str]:  # names for `place`; DATASET_masks_found are masks
     "What a run reads, itself and when it is measured."
-    return {run.dataset, *([ELSEWHERE[run.dataset]] if run.dataset in ELSEWHERE else []), *(["rad-dino"] if run.dataset == "siim_acr" and PROFILES[profile].preset == "paper" else [])}
+    return {run.dataset, *([ELSEWHERE[run.dataset]] if run.dataset in ELSEWHERE else []), *(["rad-dino"] if run.dataset == "siim_acr" and PROFILES[profile].preset == "paper" else []),
+            *([f"{run.dataset}_masks_found"] if VARIANTS.get(run.variant, {}).get("masks") == "found" else [])}
 
 def runs_of(
     profile: str,  # paper, demo or quick
@@ -207,12 +222,14 @@ def data_mark(
     config: Config,
     dataset: str = "",  # another one than the run's own
 ) -> dict:
-    "What tells whether the data changed, without reading the images: a twin's settings; of other data the names, sizes and dates of the uppermost two levels, and the note of its preparation."
+    "What tells whether the data changed, without reading the images: a twin's settings; of other data the names, sizes and dates of the uppermost two levels, the note of its preparation among them, and that of FOUND's masks where the run reads them."
     dataset = dataset or config.dataset
     if config.data:
         root = place(Path(config.data).parent, dataset)
-        entries = sorted(p for pattern in ("*", "*/*") for p in root.glob(pattern))
-        marks = [(str(p.relative_to(root)), 0 if p.is_dir() else p.stat().st_size, p.stat().st_mtime_ns) for p in entries]
+        entries = sorted(p for pattern in ("*", "*/*") for p in root.glob(pattern) if "_masks_found" not in str(p.relative_to(root)))
+        dated = lambda p: 0 if p.is_dir() and p.parent == root else p.stat().st_mtime_ns  # what is in the uppermost folders is listed, and masks beside the images are no other images
+        marks = [(str(p.relative_to(root)), 0 if p.is_dir() else p.stat().st_size, dated(p)) for p in entries]
+        if config.masks == "found": marks += [note.read_text() for note in masks_by_found(root)]
         return dict(folder=str(root), mark=hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:16])
     from ifam.training import TWIN_SEED
     twin = TWINS[dataset]

@@ -15,7 +15,7 @@ import pandas as pd
 
 from . import results, tables
 from .execution import digest
-from .grid import Planned, code_hash, module_code, needs, notebook_code, place, runs_of, stamps, steps, write_stamps
+from .grid import Planned, code_hash, module_code, needs, notebook_code, runs_of, stamps, steps, there, write_stamps
 from .runs import atomic, home, write_json
 
 # %% ../nbs/37_reproduce.ipynb #f33201be
@@ -69,8 +69,8 @@ def plan(
 ) -> tuple[list[Planned], list[str]]:  # runs, and datasets that are not there
     "The runs that can be made. `FileNotFoundError` for a folder without any of the data, `ValueError` where `only` names nothing."
     runs = runs_of(profile, seeds)
-    if profile == "paper" and not data: raise FileNotFoundError("PROFILE=paper needs the real data: give DATA=/path, a folder with waterbirds, cub, metashift, siim_acr, imagenet, imagenet9 or some of them below it, as data_prep/ prepares them, and rad-dino, the weights for siim_acr.")
-    missing = sorted({d for r in runs for d in needs(r, profile) if data and not place(data, d).exists()})
+    if profile == "paper" and not data: raise FileNotFoundError("PROFILE=paper needs the real data: give DATA=/path, a folder with waterbirds, cub, metashift, siim_acr, imagenet, imagenet9 or some of them below it, as data_prep/ prepares them, and rad-dino, the weights for siim_acr. Methods that are given FOUND's masks need data_prep/found_masks.ipynb to have made them, of waterbirds and metashift.")
+    missing = sorted({d for r in runs for d in needs(r, profile) if data and not there(data, d)})
     runs = [r for r in runs if not needs(r, profile) & set(missing)]
     if not runs: raise FileNotFoundError(f"DATA={data}: no run finds all it needs below it; there is no {', '.join(missing)}.")
     if only: runs = [r for r in runs if r.name.startswith(tuple(w.strip() for w in only.split(",")))]
@@ -123,7 +123,7 @@ def write_plan(
 ) -> list[Planned]:  # the runs that are taken
     "Write plan.json and the stamps, from which the workflow knows all it has to."
     root, out = root or home(), folder / "figures"
-    listed = [r for r in runs_of(profile, max([5, *(r.seed + 1 for r in runs)])) if not data or all(place(data, d).exists() for d in needs(r, profile))]  # of a disk that is not there nothing can be said
+    listed = [r for r in runs_of(profile, max([5, *(r.seed + 1 for r in runs)])) if not data or all(there(data, d) for d in needs(r, profile))]  # of a disk that is not there nothing can be said
     marks = stamps(listed, profile, data, root)
     wanted, needed = {r.name for r in runs}, {n for names in opened(runs).values() for n in names}
     here = lambda r: r.name in needed or (folder / f"runs/{r.name}/train.html").is_file()
@@ -233,7 +233,7 @@ def reproduce(
     runs: str = "",  # folder for runs; empty: runs/grid of the checkout
     only: str = "",  # beginnings of names of runs, with commas; empty: all
     seeds: int = 0,  # of the rows with a claim; 0: as the profile says
-    gpus: int = 0,  # of one training; 0: the processor
+    gpus: int = 0,  # of one training; 0: one for the paper profile, else the processor
     kept: bool = False,  # take the predictions that come with the checkout, see `write_plan`
     dry_run: bool = False,  # only say what would be done
     arguments: list[str] = (),  # for Snakemake
@@ -241,10 +241,10 @@ def reproduce(
     say=print,  # gets lines of text
 ) -> int:  # exit status: 0 where nothing is left to do
     "Make every table and figure of a profile that is missing or out of date. Raises as `plan`."
-    root = root or home()
+    root, data, gpus = root or home(), str(Path(data).expanduser().absolute()) if data else "", gpus or int(profile == "paper")
     folder = (Path(runs).expanduser().absolute() if runs else home() / "runs" / "grid") / profile
     wanted, missing = plan(profile, data, only, seeds)
-    if missing: say(f"Left out, for want of data: {', '.join(missing)}.")
+    if missing: say(f"Left out, for want of data: {', '.join(missing)}." + " What ends in _masks_found is made by data_prep/found_masks.ipynb." * any(m.endswith("_masks_found") for m in missing))
     taken = write_plan(folder, wanted, profile, data, gpus, root, kept)
     if taken: say(f"Taken as they were kept: {len(taken)} runs.")
     own = json.loads((folder / "plan.json").read_text())  # another command may write its own meanwhile

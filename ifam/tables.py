@@ -82,7 +82,7 @@ def command(
     if not runs: return "not a method of this project"
     listed = {r.name for r in runs_of(kept.profile, 5)}
     name = runs[0].name.rpartition("-seed")[0]
-    return f"make reproduce PROFILE={kept.profile} ONLY={name}" if runs[0].name in listed else f"not in the {kept.profile} grid"
+    return f"make reproduce PROFILE={kept.profile}{' DATA=/path' * kept.real} ONLY={name}-seed" if runs[0].name in listed else f"not in the {kept.profile} grid"
 
 # %% ../nbs/36_tables.ipynb #ffc3f6b9
 def cell(
@@ -154,8 +154,7 @@ def readable(
     columns = said.sort_index()["column"]  # as the paper has them
     wide = wide.loc[list(dict.fromkeys(said["row"])), list(dict.fromkeys(columns))].rename_axis(columns=None)
     counted = said.dropna(subset=["n"]) if "n" in said else said.iloc[:0]
-    wide["seeds"] = counted.groupby("row")["seeds"].max().astype(int).astype(str).reindex(wide.index).fillna("")
-    wide["n"] = counted.groupby("row")["n"].agg(lambda n: ", ".join(dict.fromkeys(str(int(x)) for x in n))).astype(str).reindex(wide.index).fillna("")
+    for count in ("seeds", "n"): wide[count] = counted.groupby("row")[count].agg(lambda n: ", ".join(dict.fromkeys(str(int(x)) for x in n))).astype(str).reindex(wide.index).fillna("")
     wide["empty cells"] = said[said["command"] != ""].groupby("row")["command"].agg(lambda c: "; ".join(dict.fromkeys(c))).reindex(wide.index).fillna("")
     return wide.rename_axis("").reset_index()
 

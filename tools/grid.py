@@ -16,7 +16,7 @@ def reproduce(o, rest):
 
 def execute(o, rest):
     from ifam.execution import execute
-    execute(o.stamp, o.page, ROOT, o.processes)
+    execute(o.stamp, o.page, ROOT, o.gpus)
 
 
 def train_in_process(o, rest):
@@ -47,11 +47,11 @@ def main():
     p.add_argument('--runs', default='', help='folder for the runs; empty: runs/grid')
     p.add_argument('--only', default='', help='beginnings of names of runs, with commas; empty: all')
     p.add_argument('--seeds', type=int, default=0, help='of the rows with a claim; 0: as the profile says')
-    p.add_argument('--gpus', type=int, default=0, help='of one training')
+    p.add_argument('--gpus', type=int, default=0, help='of one training; 0: one for the paper profile, none for the others')
     p.add_argument('--kept', action='store_true', help='take the predictions that come with the checkout where they hold, and make the rest')
     p.add_argument('--dry-run', action='store_true', help='say what would be done, and about how long it takes')
     p = command(execute, 'stamp', 'page')
-    p.add_argument('--processes', type=int, default=1, help='that train a run together, one a GPU')
+    p.add_argument('--gpus', type=int, default=0, help='that the step may use; a run is trained by one process a GPU')
     command(train_in_process, 'config', 'folder'); command(keep, 'run', 'folder', 'name'); command(results, 'folder')
     o, rest = parser.parse_known_args()
     sys.exit(o.do(o, rest) or 0)
