@@ -153,7 +153,7 @@ def readable(
     wide = said.pivot_table(index="row", columns="column", values="words", aggfunc="first", sort=False, fill_value="")
     columns = said.sort_index()["column"]  # as the paper has them
     wide = wide.loc[list(dict.fromkeys(said["row"])), list(dict.fromkeys(columns))].rename_axis(columns=None)
-    counted = said.dropna(subset=["n"]) if "n" in said else said.iloc[:0]
+    counted = (said.dropna(subset=["n"]) if "n" in said else said.iloc[:0]).sort_values("column", key=lambda c: c.map({v: i for i, v in enumerate(dict.fromkeys(columns))}), kind="stable")
     for count in ("seeds", "n"): wide[count] = counted.groupby("row")[count].agg(lambda n: ", ".join(dict.fromkeys(str(int(x)) for x in n))).astype(str).reindex(wide.index).fillna("")
     wide["empty cells"] = said[said["command"] != ""].groupby("row")["command"].agg(lambda c: "; ".join(dict.fromkeys(c))).reindex(wide.index).fillna("")
     return wide.rename_axis("").reset_index()
