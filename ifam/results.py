@@ -80,7 +80,7 @@ def measure(
     if not tables: return {}
     out = {}
     for name, values in draws_of(tables, draws).items():
-        low, high = np.quantile(reflected(values.mean(1)), [.025, .975])
+        low, high = np.quantile(reflected(values.mean(1)), [.025, .975]).clip(-100 if name == "BG-GAP" else 0, 100)  # reflected about a share near 0, a draw can be below it
         out[name] = Measured(float(values[0].mean()), float(values[0].std(ddof=1)) if len(tables) > 1 else np.nan, float(low), float(high), images_of(tables[0], name), len(tables))
     return out
 
