@@ -123,8 +123,8 @@ def place(
 
 def masks_by_found(
     root: Path,  # of a dataset
-) -> list[Path]:  # their notes
-    "The masks that data_prep/found_masks.ipynb made of a dataset's images, in or beside the uppermost two levels of its folder."
+) -> list[Path]:
+    "The notes (found.json) of the masks that data_prep/found_masks.ipynb made of a dataset's images, in or beside the uppermost two levels of its folder."
     return sorted(f for where, pattern in ((root.parent, f"{root.name}_masks_found"), (root, "*_masks_found"), (root, "*/*_masks_found")) for f in where.glob(f"{pattern}/found.json"))
 
 def there(
