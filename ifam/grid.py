@@ -173,7 +173,7 @@ def resolved(
     return Config(**preset(settings.pop("preset"), settings["dataset"], settings["method"]) | settings)
 
 # %% ../nbs/35_grid.ipynb #c77e5390
-LEARNING = ("transforms", "records", "datasets", "backbones", "masks", "parts", "model", "losses", "training")
+LEARNING = ("transforms", "records", "datasets", "backbones", "kernels", "masks", "parts", "model", "losses", "training")
 MEASURING = (*LEARNING, "calibration", "evaluation", "interventions", "metrics", "runs")
 
 @lru_cache(256)

@@ -223,7 +223,7 @@ def snakemake(
     cores = processors() if gpus else at_once()
     elsewhere = any(a.split("=")[0] in ("--jobs", "-j", "--workflow-profile", "--profile", "--executor") for a in arguments)
     here = [] if elsewhere else ["--cores", str(cores), "--resources", f"gpu={max(1, gpus)}"]
-    return [str(Path(sys.executable).parent / "snakemake"), "--snakefile", str(root / "workflow/Snakefile"), "--directory", str(folder), *here, "--nolock",
+    return [sys.executable, "-m", "snakemake", "--snakefile", str(root / "workflow/Snakefile"), "--directory", str(folder), *here, "--nolock",
             "--rerun-triggers", "mtime", "--rerun-incomplete", "--keep-going", *arguments]
 
 # %% ../nbs/37_reproduce.ipynb #f41b9e26
