@@ -1,7 +1,7 @@
 # make demo     train iFAM on generated data, measure it, show what it attends to (about 15 minutes on 2 cores)
 # make test     check everything: notebooks, exports, tests (at most 20 minutes)
 # make check    the checks that need only seconds: notebooks clean, exports in sync, README current
-# make table    the methods side by side, three seeds each: hours, goes on where it was stopped
+# make table    the methods side by side, three seeds each: hours, goes on where it was stopped. KEPT=1: take the predictions that come with the checkout
 # make reproduce  every table and figure of the paper: about four hours, goes on where it was stopped. QUICK=1: minutes, a handful of images.
 #                 PROFILE=paper DATA=/path: the real data. KEPT=1: take the predictions that come with the checkout. RUNS=/path, ONLY=names, SEEDS=n, GPUS=n, ARGS=--dry-run: see nbs/37_reproduce.ipynb
 # make readme   execute nbs/index.ipynb and write README.md from it
@@ -43,7 +43,7 @@ check: $(READY)
 
 table: $(READY)
 	@mkdir -p runs/table
-	@$(call run_notebook,nbs/table.ipynb,runs/table/table.ipynb,)
+	@$(call run_notebook,nbs/table.ipynb,runs/table/table.ipynb,$(if $(KEPT),-p kept True))
 
 PROFILE ?= $(if $(QUICK),quick,demo)
 reproduce: $(READY)
