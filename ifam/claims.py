@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np, pandas as pd
 
+from .grid import PROFILES
 from .results import Result, difference, measure
 from .tables import DATA, METRICS, SHOWN, Kept, intervention_name, row_name, runs_for
 
@@ -23,6 +24,9 @@ class Claim:
     theirs: tuple
     section: str  # of the paper
     more: bool = True  # better is more
+
+    @property
+    def least(self) -> float: return 0.5 if self.metric == "Kp" else 1.0  # points; less is no difference worth naming
 
 _ifam, _late, _vit = (lambda K, i="none", m=m: (m, K, i) for m in ("ifam", "pdiscoformer", "dinov2_vitb_finetuned"))
 CLAIMS = [
@@ -43,7 +47,7 @@ def judge(
 ) -> dict:  # a row of `judged`; None where runs are missing
     "The difference that a claim is about, over as many seeds as both sides have."
     sides = [[r for p in runs_for(m, claim.dataset, K, 9) if (r := kept.runs.get(p.name)) and r.predictions(claim.dataset, intervention_name(i)) is not None] for m, K, i in (claim.ours, claim.theirs)]
-    seeds = min(map(len, sides))
+    seeds, wanted = min(map(len, sides)), PROFILES[kept.profile].seeds
     if not seeds: return None
     metric, names = METRICS[claim.metric], [intervention_name(side[2]) for side in (claim.ours, claim.theirs)]
     found = difference(*(s[:seeds] for s in sides), claim.dataset, *names)
@@ -52,15 +56,18 @@ def judge(
     d, sign = found[metric].difference, 1 if claim.more else -1
     agree = (np.sign(value - against) == np.sign(float(d))).sum()
     oracle = "loo" in names[0] and any("oracle" in r.chosen[claim.dataset]["choice"] for r in sides[0])
-    away = sign * np.sign(d.low) if d.low * d.high > 0 and agree == seeds and not oracle else 0  # from zero, and to which side
+    why = [f"{seeds} of {wanted} seeds"] * (seeds < wanted) + ["the part was chosen on these images"] * oracle
+    why += [f"{r.name} failed: {', '.join(how)}" for r in {r.name: r for side in sides for r in side[:seeds]}.values() if (how := r.failed())]
+    if not why: why = ["the interval holds zero"] * bool(d.low * d.high <= 0) + [f"the sign is that of {agree} of {seeds} seeds"] * int(agree < seeds) + [f"less than {claim.least:g} points"] * bool(abs(d) < claim.least)
+    away = 0 if why else sign * np.sign(d.low)  # from zero, and to which side
     return dict(section=claim.section, dataset=claim.dataset, metric=claim.metric, K=claim.ours[1], ours=row_name(*claim.ours), theirs=row_name(*claim.theirs), better="more" if claim.more else "less",
-                value=value.mean(), against=against.mean(), points=float(d), low=d.low, high=d.high, p=found[metric].p, n=d.n, seeds=seeds, agree=int(agree), oracle=oracle, verdict={1: "holds", -1: "fails", 0: "undecided"}[away])
+                value=value.mean(), against=against.mean(), points=float(d), low=d.low, high=d.high, p=found[metric].p, n=d.n, seeds=seeds, agree=int(agree), oracle=oracle, why="; ".join(why), verdict={1: "holds", -1: "fails", 0: "undecided"}[away])
 
 def judged(
     kept: Kept,
-) -> pd.DataFrame:  # one row a claim whose runs are there: what is compared, the means over seeds (value, against), their difference in points with its 95 % interval over test images and p, n images, in how many seeds the difference has that sign (agree), whether the part was chosen on these images (oracle), verdict
+) -> pd.DataFrame:  # one row a claim whose runs are there: what is compared, the means over seeds (value, against), their difference in points with its 95 % interval over test images and p, n images, in how many seeds the difference has that sign (agree), whether the part was chosen on these images (oracle), verdict, and why it is undecided
     "Every claim that can be judged."
-    columns = ["section", "dataset", "metric", "K", "ours", "theirs", "better", "value", "against", "points", "low", "high", "p", "n", "seeds", "agree", "oracle", "verdict"]
+    columns = ["section", "dataset", "metric", "K", "ours", "theirs", "better", "value", "against", "points", "low", "high", "p", "n", "seeds", "agree", "oracle", "why", "verdict"]
     return pd.DataFrame([row for c in CLAIMS if (row := judge(c, kept))], columns=columns)
 
 def sentences(
@@ -71,7 +78,7 @@ def sentences(
     for r in found.to_dict("records"):
         at = f", K = {r['K']}"
         ours, theirs, ablation = r["ours"].replace(at, ""), r["theirs"].replace(at, ""), r["section"] == "5.3"
-        numbers = f"({r['value']:.1f} against {r['against']:.1f}: {r['points']:+.1f}, {r['low']:+.1f} to {r['high']:+.1f}" + f", in {r['agree']} of {r['seeds']} seeds" * (r["seeds"] > 1) + "; the part was chosen on these images, so this is an upper bound" * r["oracle"] + ")"
+        numbers = f"({r['value']:.1f} against {r['against']:.1f}: {r['points']:+.1f}, {r['low']:+.1f} to {r['high']:+.1f}" + f", in {r['agree']} of {r['seeds']} seeds" * (r["seeds"] > 1) + f"; {r['why']}" * bool(r["why"]) + ")"
         about = (DATA[r["dataset"]], SHOWN.get(r["metric"], r["metric"]) + " (less is better)" * (r["better"] == "less"), ours, "" if ablation else f" {theirs}" + " at" * (r["K"] > 0))
         said.setdefault(about, {}).setdefault(r["verdict"], []).append((f"{theirs} " if ablation else f"K = {r['K']} " if r["K"] else "") + numbers)
     how = dict(holds="does better than", fails="does worse than", undecided="does not differ for certain from")

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Subset
 
 from . import metrics
 from .model import Output
-from .runs import classes_said, logits_of
+from .runs import classes_said, failures, logits_of, part_tokens, parts_in_use
 
 # %% ../nbs/23_evaluation.ipynb #7a4be4ef
 def rows(
@@ -25,6 +25,9 @@ def rows(
     for name, logits in (("logit", out.logits), ("stage1_logit", out.stage1_logits)):
         if logits is not None: table |= {f"{name}_{c}": logits[:, c].float() for c in range(logits.shape[1])}
     if out.mask is not None: table["kept"] = out.mask.float().mean(1)  # share of tokens that stage 2 sees
+    if out.part_maps is not None:
+        owner = out.part_maps.flatten(2).argmax(1)
+        table |= {f"part_{k}": (owner == k).sum(1) for k in range(out.part_maps.shape[1] - 1)}  # tokens of each part
     if out.part_maps is not None and "mask" in batch:
         overlap, union = metrics.foreground_overlap(out.part_maps.float().cpu(), batch["mask"])
         table |= {"intersection": overlap, "union": union}  # pixels, of the discovered and the true foreground
@@ -104,7 +107,7 @@ def summary(
     train_groups: list[int] | None = None,  # images of each group in training, for the weighted average
     metric: str = "worst_group_accuracy",  # what the dataset is reported with: also average_accuracy (no groups) or auc
 ) -> pd.DataFrame:  # metric, value, low, high (percent, 95 %), n
-    "Accuracy, the dataset's own metric, kept share and foreground overlap, each with its n and, where it is a share of images, its interval."
+    "Accuracy, the dataset's own metric, foreground overlap, kept share and parts in use (a number), each with its n and, where it is a share of images, its interval."
     said, label = classes_said(predictions), predictions["label"].to_numpy()
     out = [_row("AA", metrics.average_accuracy(said, label))]
     if metric == "worst_group_accuracy" and "group" in predictions: out += _worst_group(predictions, train_groups)
@@ -115,6 +118,7 @@ def summary(
         out += [("Fg mIoU pooled", pooled_iou(predictions), np.nan, np.nan, n),
                 ("Fg mIoU mean", 100 * (overlap / union.clip(lower=1)).mean(), np.nan, np.nan, n)]
     if "kept" in predictions: out.append(("kept", 100 * predictions["kept"].mean(), np.nan, np.nan, n))
+    if len(part_tokens(predictions)): out.append(("parts in use", parts_in_use(predictions), np.nan, np.nan, n))
     return pd.DataFrame(out, columns=["metric", "value", "low", "high", "n"])
 
 # %% ../nbs/23_evaluation.ipynb #45ab43d0
@@ -134,10 +138,11 @@ def summary_of_variants(
 # %% ../nbs/23_evaluation.ipynb #f5b30bfb
 def summary_markdown(
     table: pd.DataFrame,  # as `summary` gives it
+    failed: list[str] = (),  # as `ifam.runs.failures` gives it
 ) -> str:
-    "A summary as a Markdown table, intervals in brackets."
+    "A summary as a Markdown table, intervals in brackets; and a word where the run failed."
     lines = ["| | % | 95 % interval | n |", "|---|---|---|---|"]
     for r in table.itertuples():
         interval = "" if np.isnan(r.low) else f"{r.low:.1f} to {r.high:.1f}"
-        lines.append(f"| {r.metric} | {r.value:.1f} | {interval} | {r.n} |")
-    return "\n".join(lines) + "\n"
+        lines.append(f"| {r.metric} | {r.value:.{0 if r.metric == 'parts in use' else 1}f} | {interval} | {r.n} |")
+    return "\n".join(lines) + "\n" + f"\n**This run failed: {', '.join(failed)}.** Its numbers say little about the method.\n" * bool(failed)

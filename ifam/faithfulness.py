@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['REFILLS', 'Held', 'late_logits', 'hold', 'pixels', 'refill', 'exactness', 'stability', 'alone', 'selections',
-           'told_by_selection']
+           'told_by_selection', 'predict_from_shape']
 
 # %% ../nbs/29_faithfulness.ipynb #291b4f33
 from typing import Callable, NamedTuple
@@ -22,7 +22,10 @@ from .attributions import attention_rollout, logits_of_tokens
 from .backbones import grid_size
 from .calibration import parts_of
 from .masks import MaskedAttention, binary_mask
+from .model import load
 from .parts import PartDiscovery
+from .runs import Run, atomic
+from .training import data_folder, load_split
 
 # %% ../nbs/29_faithfulness.ipynb #52be38cd
 class Held(NamedTuple):
@@ -178,3 +181,21 @@ def told_by_selection(
     score = {name: cross_val_score(kind, x, train[1], cv=folds).mean() if folds > 1 else 0 for name, kind in kinds.items()}
     name = max(score, key=score.get)
     return kinds[name].fit(x, train[1]).predict(x2), name
+
+# %% ../nbs/29_faithfulness.ipynb #48ecf444
+def predict_from_shape(
+    run: Run,  # finished, of a method with a mask
+    progress=None,  # such as tqdm
+    images: int = 1000,  # of the training split, drawn by the run's seed
+    device: str | torch.device = "cpu",
+) -> pd.DataFrame:  # index, label, group, prediction; also on disk, as predictions-shape.parquet
+    "The label guessed from nothing but which tokens a run's mask keeps."
+    path, config, bar = run.path("predictions-shape.parquet"), run.config, lambda what: progress and (lambda x: progress(x, desc=what, unit="batch"))
+    if path.is_file(): return pd.read_parquet(path)
+    model, folder, scored = load(run.folder, device), data_folder(config), run.saved["data"]["scored"]
+    train, test = (load_split(config, folder, s) for s in ("train", scored))
+    some = np.sort(np.random.default_rng(config.seed).permutation(len(train))[:images])
+    told = [selections(model, data, chosen, device=device, progress=bar(what)) for data, chosen, what in ((train, some, "masks, train"), (test, np.arange(len(test)), "masks"))]
+    table = pd.DataFrame(dict(index=np.arange(len(test)), label=told[1][1], group=test.group_ids, prediction=told_by_selection(*told, model.K, seed=config.seed)[0]))
+    with atomic(path) as file: table.assign(dataset=config.dataset, split=scored, intervention="shape alone").to_parquet(file, index=False)
+    return pd.read_parquet(path)

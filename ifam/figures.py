@@ -24,7 +24,7 @@ from .model import load
 from .parts_page import survey
 from .plots import enlarge, first_of_groups, grid_of, part_colours, parts_overlay, seen_by_stage2
 from .results import Result, difference, read
-from .runs import Run, atomic, home
+from .runs import Run, atomic, failures, home
 from .tables import Kept
 from .training import data_folder, load_split
 from .transforms import denormalise
@@ -62,6 +62,7 @@ class Shown:
     data: object  # a split with annotations and the evaluation transform
     mean: tuple
     std: tuple
+    failed: tuple = ()  # in which ways the run failed, see `ifam.runs.failures`
 
     def image(self, i: int) -> np.ndarray:  # S,S,3 in [0, 1]
         "An image as it is shown."
@@ -84,7 +85,7 @@ def open_run(
     if dataset and dataset != config.dataset: config = dataclasses.replace(config, dataset=dataset, data=str(place(Path(config.data).parent, dataset)) if config.data else "")
     splits = registry[config.dataset].splits  # data that is only evaluated on has its first for what the run calls its own
     data = load_split(config, data_folder(config), noted["scored"] if noted["scored"] in splits else splits[0], annotations=True)
-    return Shown(name, load(run.folder), data, noted["mean"], noted["std"])
+    return Shown(name, load(run.folder), data, noted["mean"], noted["std"], tuple(failures(pd.read_parquet(run.path("predictions.parquet")))))
 
 # %% ../nbs/38_figures.ipynb #f3fd5644
 def legend(
@@ -101,12 +102,12 @@ def maps_by_run(
     names: list[str],  # of the rows, one a run
     heads: list[str] = (),
 ) -> Figure:
-    "The images, and under them their parts as each run finds them; beside each row, how many of its parts are seen in it."
+    "The images, and under them their parts as each run finds them; beside each row, how many of its parts are seen in it, and whether the run failed."
     rows = [("image", [shown[0].image(i) for i in indices])]
     for name, s in zip(names, shown):
         maps = [s.output(i).part_maps[0] for i in indices]
         seen = set(torch.stack(maps).argmax(1).unique().tolist()) - {len(maps[0]) - 1}  # the last one is the background
-        rows.append((f"{name}\n{len(seen)} seen", [parts_overlay(s.image(i), m) for i, m in zip(indices, maps)]))
+        rows.append((f"{name}\n{len(seen)} seen" + "".join(f"\nFAILED: {how}" for how in s.failed), [parts_overlay(s.image(i), m) for i, m in zip(indices, maps)]))
     fig = grid_of(rows, heads)
     legend(fig, max(parts_of(s.model).K for s in shown))
     return fig

@@ -6,7 +6,7 @@
 __all__ = ['SHAPING', 'ABLATIONS', 'VARIANTS', 'GRID', 'ABLATED', 'ABLATION_K', 'CORRECTED', 'UNLIKELY', 'ELSEWHERE', 'SMALL',
            'PROFILES', 'LEARNING', 'MEASURING', 'Planned', 'ablation_run', 'wanted', 'steps', 'Profile', 'place',
            'masks_by_found', 'there', 'needs', 'runs_of', 'settings_of', 'resolved', 'bare', 'code_hash',
-           'notebook_code', 'module_code', 'learning_code', 'data_mark', 'stamps', 'write_stamps']
+           'notebook_code', 'module_code', 'learning_code', 'data_mark', 'weights_mark', 'stamps', 'write_stamps']
 
 # %% ../nbs/35_grid.ipynb #f9ea8fb4
 import ast, dataclasses, hashlib, json, re
@@ -17,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from . import datasets
+from .backbones import ASSETS, DEMO
 from .config import Config, preset
 from .runs import home, write_json
 from .twins import TWINS
@@ -236,6 +237,12 @@ def data_mark(
     return dict(twin=twin.name, recipe=twin.recipe, seed=TWIN_SEED, size=config.twin_size, options={k: getattr(config, k, v) for k, v in twin.options.items()})
 
 # %% ../nbs/35_grid.ipynb #f8edf776
+def weights_mark(
+    config: Config,
+) -> str:
+    "What tells whether the weights of the backbone that comes with the package changed; empty for others, which their name or path tells."
+    return json.loads((ASSETS / f"{DEMO}.json").read_text())["sha256"] if config.backbone == DEMO and not config.weights else ""
+
 def stamps(
     runs: list[Planned],
     profile: str,
@@ -251,7 +258,7 @@ def stamps(
         config = resolved(settings)
         key = config.method, run.dataset, config.masks
         if key not in learning: learning[key] = code_hash(learning_code(root, config))
-        out[f"train/{run.name}"] = dict(notebook="train", parameters=settings, config=dataclasses.asdict(config), data=data_mark(config), code=learning[key])
+        out[f"train/{run.name}"] = dict(notebook="train", parameters=settings, config=dataclasses.asdict(config), data=data_mark(config), weights=weights_mark(config), code=learning[key])
         for step, given in steps(run).items():
             kind = step.split("-")[0]
             if data and given.get("dataset"): given = given | dict(data=str(place(data, given["dataset"])))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from .runs import Run, atomic, logits_of, write_json
+from .runs import Run, atomic, failures, logits_of, write_json
 
 # %% ../nbs/24_kept.ipynb #f31fd2fe
 KEPT = ("dataset", "split", "intervention", "index", "label", "group", "prediction", "stage1_prediction", "logit_0", "logit_1", "family", "kept", "intersection", "union", "landmark_error", "landmarks")
@@ -26,7 +26,7 @@ def compact(
         if len(logits := logits_of(predictions, stage).T):
             out[stage.replace("logit", "prediction")] = logits.argmax(0)
             if len(logits) != 2 or stage != "logit": out = out.drop(columns=[f"{stage}_{c}" for c in range(len(logits))])
-    out = out[[c for c in KEPT if c in out]]
+    out = out[[c for c in KEPT if c in out] + [c for c in out if c.startswith("part_")]]
     whole = {c: np.int32 for c in out.select_dtypes("integer")}
     return out.astype(whole | {c: "category" for c in ("dataset", "split", "intervention") if c in out} | {c: np.float32 for c in ("kept", "logit_0", "logit_1") if c in out})
 
@@ -69,6 +69,10 @@ class Result:
         rows = self.rows[(self.rows["dataset"] == on) & (self.rows["intervention"] == intervention)]
         if split: rows = rows[rows["split"] == split]
         return rows.dropna(axis=1, how="all").reset_index(drop=True) if len(rows) else None
+
+    def failed(self) -> list[str]:
+        "In which ways it failed on the images that it is reported on, see `ifam.runs.failures`."
+        return failures(own) if (own := self.predictions()) is not None else []
 
 # %% ../nbs/24_kept.ipynb #5cfa860e
 def numbers(

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['WITH_PARTS', 'FREE', 'atomic', 'write_json', 'home', 'run_folder', 'default_name', 'versions', 'git_state', 'Run',
-           'logits_of', 'classes_said']
+           'logits_of', 'classes_said', 'part_tokens', 'parts_in_use', 'failures']
 
 # %% ../nbs/22_runs.ipynb #c03395e1
-import contextlib, dataclasses, importlib.metadata, json, os, platform, subprocess, tempfile
+import contextlib, dataclasses, importlib.metadata, json, os, platform, re, subprocess, tempfile
 from pathlib import Path
 
 import numpy as np, pandas as pd
@@ -144,3 +144,32 @@ def classes_said(
     "The class with the highest logit, or as it was kept: `prediction`, `stage1_prediction`."
     kept = stage.replace("logit", "prediction")
     return predictions[kept].to_numpy() if kept in predictions else logits_of(predictions, stage).argmax(1)
+
+# %% ../nbs/22_runs.ipynb #885a0e91
+def part_tokens(
+    predictions: pd.DataFrame,
+) -> np.ndarray:  # K tokens of each part, over all images; empty for a model without parts
+    "How much each part was used."
+    names = [c for c in predictions.columns if re.fullmatch(r"part_\d+", c)]
+    return predictions[sorted(names, key=lambda c: int(c.rpartition("_")[2]))].sum().to_numpy()
+
+def parts_in_use(
+    predictions: pd.DataFrame,
+    least: float = 0.02,  # share of the foreground's tokens
+) -> int:
+    "How many parts hold more than a share of the foreground."
+    tokens = part_tokens(predictions)
+    return int((tokens > least * max(tokens.sum(), 1)).sum())
+
+def failures(
+    predictions: pd.DataFrame,  # of a run on the images that it is reported on
+) -> list[str]:  # empty where nothing is wrong
+    "In which ways a run failed, whatever its accuracy."
+    out, K, said = [], len(part_tokens(predictions)), np.unique(classes_said(predictions))
+    if K > 1 and (used := parts_in_use(predictions)) < 2: out.append(f"{used} of {K} parts in use")
+    if "kept" in predictions:
+        empty, kept = (predictions["kept"] == 0).mean(), predictions["kept"].mean()
+        if empty > 0.1: out.append(f"an empty mask on {100 * empty:.0f} % of the images")
+        if kept > 0.9: out.append(f"{100 * kept:.0f} % of the tokens kept")
+    if len(said) == 1 and predictions["label"].nunique() > 1: out.append(f"class {said[0]} predicted for every image")
+    return out

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'METRICS', 'SHOWN', 'DATA', 'TRAINED_ON', 'paper', 'intervention_name', 'runs_for', 'Kept', 'command',
-           'cell', 'cells', 'words', 'row_name', 'readable', 'markdown', 'picture', 'write', 'order']
+           'beside', 'cell', 'cells', 'words', 'row_name', 'readable', 'footnotes', 'markdown', 'picture', 'write',
+           'order']
 
 # %% ../nbs/36_tables.ipynb #87d065c8
 import re
@@ -85,11 +86,21 @@ def command(
     return f"make reproduce PROFILE={kept.profile}{' DATA=/path' * kept.real} ONLY={name}-seed" if runs[0].name in listed else f"not in the {kept.profile} grid"
 
 # %% ../nbs/36_tables.ipynb #ffc3f6b9
+def beside(
+    runs: list[Result],  # of a cell, one a seed
+    dataset: str,
+    intervention: str,
+) -> dict:  # kept and shape in percent, NaN for a method without a mask; failed: which runs did, and how
+    "What has to be known of a cell's runs: how much their masks kept, what the masks' shape alone tells of the label, and which of them failed."
+    found, shape = measure(runs, dataset, intervention, draws=1), measure(runs, dataset, "shape alone", draws=1)
+    failed = [f"{r.name} has {', '.join(how)}" for r in runs if (how := r.failed())]
+    return dict(kept=found["kept"].value if "kept" in found else np.nan, shape=shape["AA"].value if shape else np.nan, failed="; ".join(failed))
+
 def cell(
     row: dict,  # of `paper`
     kept: Kept,
     seeds: int = 5,  # at most
-) -> dict:  # value, sd, low, high, n, seeds, runs; and paper and difference on real data; command where it is empty
+) -> dict:  # value, sd, low, high, n, seeds, runs and what `beside` gives; and paper and difference on real data; command where it is empty
     "What our runs say where the paper has a number. A change is against no intervention, paired by image."
     changed = row["metric"].endswith("_delta")
     metric = METRICS[row["metric"].removesuffix("_delta")]
@@ -104,7 +115,7 @@ def cell(
         having = [r for r in runs if r.predictions(row["dataset"], name) is not None]
         d = difference(having, having, row["dataset"], name)[metric]
         m = Measured(float(d.difference), np.nan, d.difference.low, d.difference.high, m.n, m.seeds)
-    out |= dict(value=m.value, sd=m.sd, low=m.low, high=m.high, n=m.n, seeds=m.seeds, runs=" ".join(r.name for r in runs))
+    out |= dict(value=m.value, sd=m.sd, low=m.low, high=m.high, n=m.n, seeds=m.seeds, runs=" ".join(r.name for r in runs)) | beside(runs, row["dataset"], name)
     published = all(r.saved["data"]["train"]["published"] for r in runs)  # a difference to the paper says something on its data alone
     return out | (dict(difference=m.value - row["value"]) if kept.real and published else {})
 
@@ -117,7 +128,7 @@ def cells(
     rows = paper()[paper()["table"] == table]
     if rows.empty: raise ValueError(f"There is no table {table!r}: there is {', '.join(paper()['table'].unique())}.")
     out = pd.DataFrame([cell(r, kept) for r in [*rows.to_dict("records"), *more]])
-    columns = ["table", "dataset", "method", "K", "intervention", "metric", "paper", "value", "sd", "low", "high", "n", "seeds", "difference", "runs", "command", "note"]
+    columns = ["table", "dataset", "method", "K", "intervention", "metric", "paper", "value", "sd", "low", "high", "n", "seeds", "kept", "shape", "failed", "difference", "runs", "command", "note"]
     return out.reindex(columns=[c for c in columns if c in out or c not in ("paper", "difference")])  # the columns of a table that no run fills are there, and empty
 
 # %% ../nbs/36_tables.ipynb #8c4ecc8d
@@ -129,7 +140,7 @@ def words(
     else:
         sign = "+" if c["metric"].endswith("_delta") else ""
         spread = "" if np.isnan(c["sd"]) else f" ± {c['sd']:.1f}"
-        ours = f"{c['value']:{sign}.1f}{spread} ({c['low']:{sign}.1f} to {c['high']:{sign}.1f})"
+        ours = f"{c['value']:{sign}.1f}{spread} ({c['low']:{sign}.1f} to {c['high']:{sign}.1f})" + "†" * bool(c.get("failed"))
     if "paper" not in c: return ours
     theirs = "" if np.isnan(c["paper"]) else f"{c['paper']:.1f}"
     return f"{theirs} | {ours}" + (f" [{c['difference']:+.1f}]" if pd.notna(c.get("difference")) else "")
@@ -144,7 +155,7 @@ def row_name(
 def readable(
     table: pd.DataFrame,  # as `cells` gives it
 ) -> pd.DataFrame:  # wide: one row a method, K and intervention; strings
-    "The table as one reads it: methods and columns in the paper's order, K rising; a change stands in its measure's column, with a sign; a row that nothing fills says what would."
+    "The table as one reads it: methods and columns in the paper's order, K rising; a change stands in its measure's column, with a sign; a row that nothing fills says what would. Kept, shape, seeds and n have one value a dataset, in the columns' order; † marks a mean with a run that failed."
     first = lambda column: {v: i for i, v in enumerate(dict.fromkeys(table[column]))}
     places = {c: first(c) for c in ("method", "intervention")}
     table = table.sort_values(["method", "K", "intervention"], key=lambda c: c.map(places[c.name]) if c.name in places else c, kind="stable")
@@ -154,11 +165,23 @@ def readable(
     columns = said.sort_index()["column"]  # as the paper has them
     wide = wide.loc[list(dict.fromkeys(said["row"])), list(dict.fromkeys(columns))].rename_axis(columns=None)
     counted = (said.dropna(subset=["n"]) if "n" in said else said.iloc[:0]).sort_values("column", key=lambda c: c.map({v: i for i, v in enumerate(dict.fromkeys(columns))}), kind="stable")
-    for count in ("seeds", "n"): wide[count] = counted.groupby("row")[count].agg(lambda n: ", ".join(dict.fromkeys(str(int(x)) for x in n))).astype(str).reindex(wide.index).fillna("")
+    for name, form in (("kept", ".1f"), ("shape", ".1f"), ("seeds", ".0f"), ("n", ".0f")):
+        told = counted.dropna(subset=[name]).drop_duplicates(["row", "dataset", name]) if name in counted else counted.iloc[:0]
+        wide[name] = told.groupby("row")[name].agg(lambda v: ", ".join(dict.fromkeys(f"{x:{form}}" for x in v))).astype(str).reindex(wide.index).fillna("")
     wide["empty cells"] = said[said["command"] != ""].groupby("row")["command"].agg(lambda c: "; ".join(dict.fromkeys(c))).reindex(wide.index).fillna("")
     return wide.rename_axis("").reset_index()
 
 # %% ../nbs/36_tables.ipynb #5c2d2cc9
+def footnotes(
+    table: pd.DataFrame,  # as `cells` gives it
+) -> list[str]:
+    "What the table's marks and last columns mean, as far as they occur."
+    failed = dict.fromkeys(how for cell in table["failed"].dropna() for how in cell.split("; ") if how) if "failed" in table else {}
+    out = [f"† a run failed: {'; '.join(failed)}."] if failed else []
+    if table.get("kept", pd.Series(dtype=float)).notna().any(): out.append("kept: tokens inside the mask, %.")
+    if table.get("shape", pd.Series(dtype=float)).notna().any(): out.append("shape: labels guessed right from the mask's shape alone, without a pixel, %.")
+    return out
+
 def markdown(
     wide: pd.DataFrame,  # as `readable` gives it
 ) -> str:
@@ -169,10 +192,11 @@ def markdown(
 def picture(
     wide: pd.DataFrame,  # as `readable` gives it
     title: str = "",
+    notes: list[str] = (),  # below it
 ) -> Figure:
     "The table as it would be printed: rules above, below and under the head, no lines between columns. What fills an empty cell is left to the csv."
     shown = wide.drop(columns="empty cells")
-    texts = [[c.replace(" ", "\n", 1) if i and i < len(shown.columns) - 2 else c for i, c in enumerate(shown.columns)], *shown.astype(str).values.tolist()]
+    texts = [[c.replace(" ", "\n", 1) if i and i < len(shown.columns) - 4 else c for i, c in enumerate(shown.columns)], *shown.astype(str).values.tolist()]
     widths = [max(len(part) for row in texts for part in row[i].split("\n")) + 2 for i in range(len(shown.columns))]
     left = np.concatenate([[0], np.cumsum(widths)]) / sum(widths)
     fig, ax = plt.subplots(figsize=(max(5, sum(widths) * .075), .24 * (len(texts) + 2.6)), dpi=150)
@@ -181,6 +205,7 @@ def picture(
         for j, text in enumerate(row):
             ax.text(left[j] + .004 if j == 0 else (left[j] + left[j + 1]) / 2, height(i), text, ha="left" if j == 0 else "center", va="center", fontsize=8, fontweight="bold" if i == 0 else None, linespacing=1.1)
     for y, lw in ((.75, 1.2), (-.95, .6), (height(len(texts) - 1) - .55, 1.2)): ax.plot([0, 1], [y, y], color="k", lw=lw, clip_on=False)
+    for i, line in enumerate(notes): ax.text(.004, height(len(texts) - 1) - 1.1 - i, line, fontsize=6, va="top", wrap=True)
     ax.set(xlim=(0, 1), ylim=(height(len(texts) - 1) - .7, 1.1)); ax.axis("off")
     if title: ax.set_title(title, fontsize=9, loc="left")
     fig.subplots_adjust(0.01, 0.01, .99, .99 if not title else 1 - .26 / fig.get_figheight())
@@ -200,8 +225,8 @@ def write(
     if table["metric"].str.endswith("_delta").any(): title += " (with a sign: the change against no intervention, paired by image)"
     with atomic(folder / f"{name}.csv") as file: table.to_csv(file, index=False)
     note = "\nGenerated data, a small backbone: these numbers compare the rows with each other and are not the paper's.\n" * generated
-    with atomic(folder / f"{name}.md") as file: file.write_text(f"**{title}**\n\n" * bool(title) + markdown(wide) + note)
-    fig = picture(wide, title)
+    with atomic(folder / f"{name}.md") as file: file.write_text(f"**{title}**\n\n" * bool(title) + markdown(wide) + "".join(f"\n{line}\n" for line in footnotes(table)) + note)
+    fig = picture(wide, title, footnotes(table))
     with atomic(folder / f"{name}.png") as file: fig.savefig(file, format="png", bbox_inches="tight", pad_inches=.08)
     return fig
 

@@ -18,7 +18,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFilter
 from ..drawing import (bowed, collage, coverage, digest_all, draw_all, ellipse, fractal_noise, mirrored, own_coordinates, paint, rectangle, ribbon, rotated,
                           save_picture, shade, sides, smooth_outline, smooth_step, tube, window)
-from ..objects import SURFACES, palette
+from ..surfaces import SURFACES, palette
 
 # %% ../../nbs/15_scenes.metashift.ipynb #e0e5d9bf
 def furry(
@@ -560,7 +560,7 @@ def draw_surface(
     width: int,  # pixels
     tones: np.ndarray,  # (4, 3) colours
 ) -> np.ndarray:  # (H, W, 3) float32 in [0, 1]
-    "One of the surfaces of `ifam.objects`, cut to size."
+    "One of the surfaces of `ifam.surfaces`, cut to size."
     return np.clip(SURFACES[name](rng, max(height, width), tones)[:height, :width], 0, 1).astype(np.float32)
 
 # %% ../../nbs/15_scenes.metashift.ipynb #78cf1cc1
