@@ -57,7 +57,7 @@ def judge(
     agree = (np.sign(value - against) == np.sign(float(d))).sum()
     oracle = "loo" in names[0] and any("oracle" in r.chosen[claim.dataset]["choice"] for r in sides[0])
     why = [f"{seeds} of {wanted} seeds"] * (seeds < wanted) + ["the part was chosen on these images"] * oracle
-    why += [f"{r.name} failed: {', '.join(how)}" for r in {r.name: r for side in sides for r in side[:seeds]}.values() if (how := r.failed())]
+    why += [f"{r.name} failed: {', '.join(how)}" for r in {r.name: r for side in (sides[:1] if claim.section == "5.3" else sides) for r in side[:seeds]}.values() if (how := r.failed())]
     if not why: why = ["the interval holds zero"] * bool(d.low * d.high <= 0) + [f"the sign is that of {agree} of {seeds} seeds"] * int(agree < seeds) + [f"less than {claim.least:g} points"] * bool(abs(d) < claim.least)
     away = 0 if why else sign * np.sign(d.low)  # from zero, and to which side
     return dict(section=claim.section, dataset=claim.dataset, metric=claim.metric, K=claim.ours[1], ours=row_name(*claim.ours), theirs=row_name(*claim.theirs), better="more" if claim.more else "less",
@@ -81,5 +81,5 @@ def sentences(
         numbers = f"({r['value']:.1f} against {r['against']:.1f}: {r['points']:+.1f}, {r['low']:+.1f} to {r['high']:+.1f}" + f", in {r['agree']} of {r['seeds']} seeds" * (r["seeds"] > 1) + f"; {r['why']}" * bool(r["why"]) + ")"
         about = (DATA[r["dataset"]], SHOWN.get(r["metric"], r["metric"]) + " (less is better)" * (r["better"] == "less"), ours, "" if ablation else f" {theirs}" + " at" * (r["K"] > 0))
         said.setdefault(about, {}).setdefault(r["verdict"], []).append((f"{theirs} " if ablation else f"K = {r['K']} " if r["K"] else "") + numbers)
-    how = dict(holds="does better than", fails="does worse than", undecided="does not differ for certain from")
+    how = dict(holds="does better than", fails="does worse than", undecided="is undecided against")
     return [f"{data}, {metric}: {ours} " + "; it ".join(f"{how[v]}{theirs} {', '.join(by[v])}" for v in how if v in by) + "." for (data, metric, ours, theirs), by in said.items()]

@@ -104,7 +104,7 @@ PAPER = dict(
     imagenet=dict(image_size=224, epochs=120, batch_size=1024, precision="bf16-mixed", ema=0.9999, recipe="imagenet"))
 SIZES = dict(  # what a smaller preset changes, whatever the data
     small=dict(backbone="vit_small_patch14_dinov2.lvd142m", image_size=224, epochs=5, batch_size=16, micro_batch=16),
-    demo=dict(backbone="vit_demo_patch8_reg4", image_size=112, epochs=3, batch_size=16, micro_batch=16))
+    demo=dict(backbone="vit_demo_patch8_reg4", image_size=112, epochs=3, batch_size=16, micro_batch=16, lr_vit=1e-4, recipe="upright"))
 
 def fast_precision() -> str:  # as Lightning Fabric names it
     "bf16-mixed where the machine multiplies in bfloat16, else 32-true: a processor without it imitates it, more than ten times slower."
@@ -123,7 +123,7 @@ def preset(
         if dataset not in PAPER: raise ValueError(f"There is no paper preset for dataset={dataset!r}; there are {', '.join(PAPER)}.")
         return dict(PAPER[dataset], dataset=dataset, method=method)
     keep = {k: v for k, v in PAPER.get(dataset, {}).items() if k in ("w_background_presence", "recipe")}
-    return {**keep, **SIZES[name], "precision": fast_precision(), "dataset": dataset, "method": method}
+    return {**SIZES[name], **keep, "precision": fast_precision(), "dataset": dataset, "method": method}
 
 # %% ../nbs/00_config.ipynb #a6be2e1f
 _notebook_names = {"In", "Out", "exit", "quit", "open", "get_ipython", "display"}

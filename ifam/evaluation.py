@@ -144,5 +144,5 @@ def summary_markdown(
     lines = ["| | % | 95 % interval | n |", "|---|---|---|---|"]
     for r in table.itertuples():
         interval = "" if np.isnan(r.low) else f"{r.low:.1f} to {r.high:.1f}"
-        lines.append(f"| {r.metric} | {r.value:.{0 if r.metric == 'parts in use' else 1}f} | {interval} | {r.n} |")
+        lines.append(f"| parts in use (their number) | {r.value:.0f} | | {r.n} |" if r.metric == "parts in use" else f"| {r.metric} | {r.value:.1f} | {interval} | {r.n} |")
     return "\n".join(lines) + "\n" + f"\n**This run failed: {', '.join(failed)}.** Its numbers say little about the method.\n" * bool(failed)

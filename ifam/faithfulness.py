@@ -188,6 +188,7 @@ def predict_from_shape(
     progress=None,  # such as tqdm
     images: int = 1000,  # of the training split, drawn by the run's seed
     device: str | torch.device = "cpu",
+    workers: int = 0,
 ) -> pd.DataFrame:  # index, label, group, prediction; also on disk, as predictions-shape.parquet
     "The label guessed from nothing but which tokens a run's mask keeps."
     path, config, bar = run.path("predictions-shape.parquet"), run.config, lambda what: progress and (lambda x: progress(x, desc=what, unit="batch"))
@@ -195,7 +196,7 @@ def predict_from_shape(
     model, folder, scored = load(run.folder, device), data_folder(config), run.saved["data"]["scored"]
     train, test = (load_split(config, folder, s) for s in ("train", scored))
     some = np.sort(np.random.default_rng(config.seed).permutation(len(train))[:images])
-    told = [selections(model, data, chosen, device=device, progress=bar(what)) for data, chosen, what in ((train, some, "masks, train"), (test, np.arange(len(test)), "masks"))]
+    told = [selections(model, data, chosen, device=device, workers=workers, progress=bar(what)) for data, chosen, what in ((train, some, "masks, train"), (test, np.arange(len(test)), "masks"))]
     table = pd.DataFrame(dict(index=np.arange(len(test)), label=told[1][1], group=test.group_ids, prediction=told_by_selection(*told, model.K, seed=config.seed)[0]))
     with atomic(path) as file: table.assign(dataset=config.dataset, split=scored, intervention="shape alone").to_parquet(file, index=False)
     return pd.read_parquet(path)

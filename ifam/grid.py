@@ -73,7 +73,7 @@ ELSEWHERE = dict(cub="waterbirds200", imagenet="imagenet9")  # what a run is mea
 def wanted(
     dataset: str,
     seeds: int = 1,  # of the rows with a claim
-    claims: tuple = ("waterbirds", "cub", "ablations", "corrected"),  # which rows take all seeds
+    claims: tuple = (*GRID, "ablations", "corrected"),  # which rows take all seeds
 ) -> list[Planned]:
     "The runs of a dataset, each once."
     out = {}

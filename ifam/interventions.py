@@ -88,7 +88,7 @@ def statistics(
     if metric == "worst_group_accuracy":
         member = (group[:, None] == np.unique(group)).astype(float)
         out["WGA"] = lambda w: 100 * ((w * hit) @ member / (w @ member)).min(1)
-    if metric == "auc":
+    if metric == "auc" and len(logits_of(predictions).T):  # a guess without a score has no curve
         logits = logits_of(predictions)
         cells = {"AUC": np.unique(group), "AUC, worst group": CELLS["robust"], "AUC, no tube": CELLS["no_tube"]}
         chosen = {name: np.isin(group, c) for name, c in cells.items() if set(c) <= set(group)}

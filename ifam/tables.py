@@ -94,7 +94,7 @@ def beside(
     "What has to be known of a cell's runs: how much their masks kept, what the masks' shape alone tells of the label, and which of them failed."
     found, shape = measure(runs, dataset, intervention, draws=1), measure(runs, dataset, "shape alone", draws=1)
     failed = [f"{r.name} has {', '.join(how)}" for r in runs if (how := r.failed())]
-    return dict(kept=found["kept"].value if "kept" in found else np.nan, shape=shape["AA"].value if shape else np.nan, failed="; ".join(failed))
+    return dict(kept=found["kept"].value if "kept" in found else np.nan, shape=shape["AA"].value if shape and shape["AA"].seeds == len(runs) else np.nan, failed="; ".join(failed))
 
 def cell(
     row: dict,  # of `paper`
@@ -178,8 +178,8 @@ def footnotes(
     "What the table's marks and last columns mean, as far as they occur."
     failed = dict.fromkeys(how for cell in table["failed"].dropna() for how in cell.split("; ") if how) if "failed" in table else {}
     out = [f"† a run failed: {'; '.join(failed)}."] if failed else []
-    if table.get("kept", pd.Series(dtype=float)).notna().any(): out.append("kept: tokens inside the mask, %.")
-    if table.get("shape", pd.Series(dtype=float)).notna().any(): out.append("shape: labels guessed right from the mask's shape alone, without a pixel, %.")
+    if table.get("kept", pd.Series(dtype=float)).notna().any(): out.append("kept: tokens inside the mask, %; one value a dataset, in the columns' order.")
+    if table.get("shape", pd.Series(dtype=float)).notna().any(): out.append("shape: labels guessed right from the mask's shape alone, without a pixel, %; to be held against the share of the most frequent class.")
     return out
 
 def markdown(

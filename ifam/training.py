@@ -8,7 +8,7 @@ __all__ = ['TOKENS', 'TWIN_SEED', 'normalised_decay', 'parameter_settings', 'par
            'describe', 'Objective', 'check_finite', 'stop_requests', 'make_fabric', 'Trainer', 'train']
 
 # %% ../nbs/24_training.ipynb #11eb8cd8
-import contextlib, json, math, os, random, signal, threading
+import contextlib, json, math, os, random, shutil, signal, threading
 from pathlib import Path
 
 import numpy as np, timm, torch
@@ -25,7 +25,7 @@ from .archives import locked
 from .backbones import DEMO, create, unfuse_attention
 from .config import Config
 from .evaluation import predict, summary
-from .found import DEMO_TRAINING, found_masks, mask_folder
+from .found import DEMO_TRAINING, fingerprint, found_masks, mask_folder
 from .model import method
 from .runs import Run, atomic, home
 from .transforms import WithMask, eval_transform, train_transform
@@ -151,8 +151,10 @@ def twin_masks(
     "FOUND's masks of a twin, as far as they are missing: by the demo backbone, its decoder trained on the training images alone."
     train = datasets.load(config.dataset, root, "train", annotations=False)
     images = train.home / train.folder
+    vit, note = create(DEMO, DEMO_TRAINING["image_size"]).eval(), mask_folder(images) / "found.json"
+    if note.is_file() and json.loads(note.read_text())["settings"]["weights_sha256"] != fingerprint(vit): shutil.rmtree(note.parent)  # by an earlier backbone
     with locked(mask_folder(images).with_suffix(".lock")), torch.random.fork_rng(devices=[]), counted(progress, "masks") as report:
-        found_masks(images, create(DEMO, DEMO_TRAINING["image_size"]).eval(), DEMO, teach=[images / f for f in train.files], progress=report, **DEMO_TRAINING)
+        found_masks(images, vit, DEMO, teach=[images / f for f in train.files], progress=report, **DEMO_TRAINING)
 
 # %% ../nbs/24_training.ipynb #46cc2453
 def load_split(

@@ -2,7 +2,8 @@
 import os, shutil, subprocess, sys, time
 
 import pandas as pd
-import pytest
+import pytest, timm
+from safetensors.torch import save_file
 
 from conftest import ROOT
 
@@ -114,10 +115,13 @@ def test_the_benchmark_compares_side_by_side(house, tmp_path):
     assert (pd.read_csv(tmp_path / "figures" / "benchmark.csv")["ratio"] > 0).all()
 
 
-def test_the_demo_backbone_can_be_made_again(house, tmp_path):
-    "Pretraining at a one-minute size writes a checkpoint and leaves the package's weights alone."
+def test_the_demo_backbone_can_be_made_again(house, tmp_path, monkeypatch):
+    "Cutting down and distilling at a one-minute size, from a teacher with random weights, writes a checkpoint and leaves the package's weights alone."
+    teacher = "vit_small_patch14_dinov2.lvd142m"
+    save_file(timm.create_model(teacher, img_size=196, num_classes=0).state_dict(), tmp_path / f"{teacher}.safetensors")
+    monkeypatch.setenv("IFAM_WEIGHTS", str(tmp_path))
     weights = (ROOT / "ifam/assets/vit_demo_patch8_reg4.safetensors").read_bytes()
-    done = papermill("nbs/pretrain_demo.ipynb", tmp_path / "out.ipynb", "images", 64, "epochs", 1, "close_images", 64,
-                     "close_epochs", 1, "swap_backdrops", 32, "swap_epochs", 1, "out", tmp_path / "pretraining", cwd=ROOT / "nbs")
+    done = papermill("nbs/pretrain_demo.ipynb", tmp_path / "out.ipynb", "share", 0.01, "photograph_crops", 10, "calibration", 16, "epochs", 1, "tested", 20,
+                     "reported", 0.03, "out", tmp_path / "pretraining", cwd=ROOT / "nbs")
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "pretraining" / "state.pt").exists() and (ROOT / "ifam/assets/vit_demo_patch8_reg4.safetensors").read_bytes() == weights
