@@ -162,7 +162,7 @@ def selections(
     first, parts, labels = parts_of(model).eval(), [], []
     loader = DataLoader(Subset(dataset, [int(i) for i in indices]), batch_size, num_workers=workers)
     for batch in progress(loader) if progress else loader:
-        maps = first(batch["image"].to(device)).mask_maps.flatten(2)
+        maps = first.read(first.tokens(batch["image"].to(device))).mask_maps.flatten(2)
         parts.append(torch.where(binary_mask(maps) > .5, maps[:, :-1].argmax(1), first.K).to(torch.int8).cpu().numpy())
         labels.append(np.asarray(batch["label"]))
     return np.concatenate(parts), np.concatenate(labels)
