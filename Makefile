@@ -27,7 +27,7 @@ help:
 
 PRESET ?= demo
 DEMO := $(if $(filter demo,$(PRESET)),demo,demo-$(PRESET))
-# A ViT-S of 224 px takes a quarter of an hour for what the demo's backbone does in two minutes: fewer images, once
+# A step of the ViT-S at 224 px takes some six times as long as one of the demo's: fewer images, once
 LESS_small := -p twin_size 0.5 -p epochs 1
 demo: $(READY)
 	@mkdir -p runs/$(DEMO)

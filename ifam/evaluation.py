@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Subset
 
 from . import metrics
 from .model import Output
-from .runs import classes_said, failures, logits_of, part_tokens, parts_in_use
+from .runs import classes_said, logits_of, part_tokens, parts_in_use
 
 # %% ../nbs/23_evaluation.ipynb #7a4be4ef
 def rows(

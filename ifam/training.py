@@ -151,9 +151,10 @@ def twin_masks(
     "FOUND's masks of a twin, as far as they are missing: by the demo backbone, its decoder trained on the training images alone."
     train = datasets.load(config.dataset, root, "train", annotations=False)
     images = train.home / train.folder
-    vit, note = create(DEMO, DEMO_TRAINING["image_size"]).eval(), mask_folder(images) / "found.json"
-    if note.is_file() and json.loads(note.read_text())["settings"]["weights_sha256"] != fingerprint(vit): shutil.rmtree(note.parent)  # by an earlier backbone
+    note = mask_folder(images) / "found.json"
     with locked(mask_folder(images).with_suffix(".lock")), torch.random.fork_rng(devices=[]), counted(progress, "masks") as report:
+        vit = create(DEMO, DEMO_TRAINING["image_size"]).eval()
+        if note.is_file() and json.loads(note.read_text())["settings"]["weights_sha256"] != fingerprint(vit): shutil.rmtree(note.parent)  # by an earlier backbone
         found_masks(images, vit, DEMO, teach=[images / f for f in train.files], progress=report, **DEMO_TRAINING)
 
 # %% ../nbs/24_training.ipynb #46cc2453
