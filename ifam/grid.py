@@ -4,14 +4,13 @@
 
 # %% auto #0
 __all__ = ['SHAPING', 'ABLATIONS', 'VARIANTS', 'GRID', 'ABLATED', 'ABLATION_K', 'CORRECTED', 'UNLIKELY', 'ELSEWHERE', 'SMALL',
-           'PROFILES', 'LEARNING', 'MEASURING', 'Planned', 'ablation_run', 'wanted', 'steps', 'Profile', 'place',
-           'masks_by_found', 'there', 'needs', 'runs_of', 'settings_of', 'resolved', 'bare', 'code_hash',
-           'notebook_code', 'module_code', 'learning_code', 'data_mark', 'weights_mark', 'stamps', 'write_stamps']
+           'PROFILES', 'Planned', 'ablation_run', 'wanted', 'steps', 'Profile', 'place', 'masks_by_found', 'there',
+           'needs', 'runs_of', 'settings_of', 'resolved', 'recipes', 'measuring', 'data_mark', 'weights_mark', 'stamps',
+           'write_stamps']
 
 # %% ../nbs/35_grid.ipynb #f9ea8fb4
-import ast, dataclasses, hashlib, json, re
+import dataclasses, hashlib, json
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +18,8 @@ import pandas as pd
 from . import datasets
 from .backbones import ASSETS, DEMO
 from .config import Config, preset
-from .runs import home, write_json
+from .model import method
+from .runs import write_json
 from .twins import TWINS
 
 # %% ../nbs/35_grid.ipynb #07fe9f95
@@ -174,49 +174,22 @@ def resolved(
     return Config(**preset(settings.pop("preset"), settings["dataset"], settings["method"]) | settings)
 
 # %% ../nbs/35_grid.ipynb #c77e5390
-LEARNING = ("transforms", "records", "datasets", "backbones", "kernels", "masks", "parts", "model", "losses", "training")
-MEASURING = (*LEARNING, "calibration", "evaluation", "interventions", "metrics", "runs")
-
-@lru_cache(256)
-def bare(
-    source: str,  # Python
-) -> str:
-    "A program without comments, docstrings and layout."
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list): node.body = [n for n in body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
-    return ast.dump(tree)
-
-def code_hash(
-    sources: list[str],  # Python
-) -> str:
-    "Hash of programs, blind to comments, docstrings and layout."
-    return hashlib.sha256("\n".join(map(bare, sources)).encode()).hexdigest()[:16]
-
-def notebook_code(
-    path: Path,
-) -> list[str]:  # of the code cells; what only a notebook understands is left out
-    "The Python of a notebook."
-    cells = [c for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "code"]
-    return ["\n".join(line for line in "".join(c["source"]).splitlines() if not line.startswith(("%", "!", "#|"))) for c in cells]
-
-def module_code(
-    root: Path,  # the checkout
-    names: list[str],  # of modules below ifam/, or empty for all
-) -> list[str]:
-    "The Python of modules."
-    files = [root / "ifam" / f"{n.replace('.', '/')}.py" for n in names] if names else sorted((root / "ifam").rglob("*.py"))
-    return [f.read_text() for f in files if f.name != "_modidx.py"]
-
-def learning_code(
-    root: Path,  # the checkout
+def recipes(
     config: Config,
-) -> list[str]:
-    "The Python that a run's weights come from: the method with those it builds on, the dataset's layout, and what all runs share."
-    method = (root / f"ifam/methods/{config.method}.py").read_text()
-    names = [*LEARNING, datasets.registry[config.dataset].__module__.removeprefix("ifam."), *(f"methods.{m}" for m in (config.method, *re.findall(r"^from \.(\w+) import", method, re.M))), *(["found"] if config.masks == "found" else [])]
-    return notebook_code(root / "nbs/train.ipynb") + module_code(root, names)
+) -> dict[str, int]:  # what has the number, to the number
+    "The recipes that a run's weights hang on, besides that of its twin."
+    from ifam import found, training
+    out = {"training": training.RECIPE, f"methods.{config.method}": method(config.method).RECIPE, f"datasets.{config.dataset}": datasets.registry[config.dataset].recipe}
+    return out | ({"found": found.RECIPE} if config.masks == "found" else {})
+
+def measuring(
+    kind: str,  # evaluate or intervene
+    dataset: str,  # that is measured on
+) -> dict[str, int]:  # what has the number, to the number
+    "The recipes that a measurement hangs on, besides those of its run."
+    from ifam import evaluation, interventions
+    out = {"evaluation": evaluation.RECIPE, f"datasets.{dataset}": datasets.registry[dataset].recipe}
+    return out | ({"interventions": interventions.RECIPE} if kind == "intervene" else {})
 
 # %% ../nbs/35_grid.ipynb #21a08deb
 def data_mark(
@@ -247,22 +220,17 @@ def stamps(
     runs: list[Planned],
     profile: str,
     data: str = "",
-    root: Path = None,  # the checkout; None: this one
 ) -> dict[str, dict]:  # "step/run" to what decides it
     "What each step of each run hangs on, besides the steps before it."
-    root = root or home()
-    notebook = {n: notebook_code(root / f"nbs/{n}.ipynb") for n in ("evaluate", "intervene")}
-    measuring, learning, out = code_hash(module_code(root, MEASURING)), {}, {}
+    out = {}
     for run in runs:
         settings = settings_of(run, profile, data)
         config = resolved(settings)
-        key = config.method, run.dataset, config.masks
-        if key not in learning: learning[key] = code_hash(learning_code(root, config))
-        out[f"train/{run.name}"] = dict(notebook="train", parameters=settings, config=dataclasses.asdict(config), data=data_mark(config), weights=weights_mark(config), code=learning[key])
+        out[f"train/{run.name}"] = dict(notebook="train", parameters=settings, config=dataclasses.asdict(config), data=data_mark(config), weights=weights_mark(config), recipes=recipes(config))
         for step, given in steps(run).items():
             kind = step.split("-")[0]
             if data and given.get("dataset"): given = given | dict(data=str(place(data, given["dataset"])))
-            out[f"{step}/{run.name}"] = dict(notebook=kind, parameters=given, data=data_mark(config, given.get("dataset", "")), code=code_hash(notebook[kind]) + measuring)
+            out[f"{step}/{run.name}"] = dict(notebook=kind, parameters=given, data=data_mark(config, given.get("dataset", "")), recipes=measuring(kind, given.get("dataset", run.dataset)))
     return out
 
 def write_stamps(

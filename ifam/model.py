@@ -271,10 +271,10 @@ def load(
     for name in ("config.json", "model.safetensors"):
         if not (run / name).is_file(): raise FileNotFoundError(f"{run} has no {name}: it is not the folder of a finished run.")
     saved = json.loads((run / "config.json").read_text())
-    config = Config(**saved["config"])
+    config = Config.saved(saved["config"])
     model = method(config.method).build(config, len(saved["data"]["classes"]), pretrained=False)
     model.load_state_dict(load_file(run / "model.safetensors"))
     if (run / FILE).is_file(): parts_of(model).calibration = Calibration.load(run / FILE)
     model.config, model.classes = config, saved["data"]["classes"]
-    model.transform = eval_transform(config.image_size, saved["data"]["mean"], saved["data"]["std"], config.recipe)
+    model.transform = eval_transform(config.image_size, saved["data"]["mean"], saved["data"]["std"], config.augmentation)
     return model.eval().to(device)

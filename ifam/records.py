@@ -240,7 +240,8 @@ class ImageTable(torch.utils.data.Dataset):
     scored = dict(last='test', test='test')  # how weights were selected -> the split they are reported on; no `val` where there is none
     metric = 'average_accuracy'  # the function of `ifam.metrics` it is reported with
     licence = citation = ''
-    recipe = None          # of `ifam.transforms`, where its pictures must be looked at in one way only
+    recipe = 1             # raised when the same files come to give other records
+    augmentation = None    # of `ifam.transforms`, where its pictures must be looked at in one way only
     normalisation = None   # (mean, std) of the pixels where the data brings its own, else the backbone's hold
     published_counts = {}  # split -> number of images, or of images in each group
     sources = ()           # what `download` fetches: (url, checksum or None, folder to unpack in, what must be there then)

@@ -94,7 +94,7 @@ class Run:
         asked = dict(config=dataclasses.asdict(config), data=json.loads(json.dumps(data)))
         if self.path("config.json").is_file():
             found = json.loads(self.path("config.json").read_text())
-            before = {f.name: f.default for f in dataclasses.fields(Config)} | found["config"]  # a setting that there was not yet
+            before = dataclasses.asdict(Config.saved(found["config"]))  # a setting that there was not yet has its default
             names = [k for k in asked["config"] if k not in FREE and before[k] != asked["config"][k]]
             names += ["the data"] if found["data"] != asked["data"] else []
             if names: raise ValueError(f"{self.folder} holds a run with other settings ({', '.join(names)}). Give another name with -p run NAME, "
@@ -102,7 +102,7 @@ class Run:
         else: write_json(self.path("config.json"), asked | dict(versions=versions(), git=git_state()))
 
     @property
-    def config(self) -> Config: return Config(**self.saved["config"])
+    def config(self) -> Config: return Config.saved(self.saved["config"])
 
     @property
     def saved(self) -> dict:  # the whole of config.json

@@ -56,7 +56,7 @@ def read_mapping(
 class ImageNet9(ImageTable):
     "The backgrounds challenge: one split a variant, nine classes; `families` maps a model's classes to them."
     name, splits, scored, metric = 'imagenet9', VARIANTS, {}, 'background_gap'
-    recipe = 'chest'  # the whole picture, warped: the usual centre crop would take background away, and make the gap smaller
+    augmentation = 'chest'  # the whole picture, warped: the usual centre crop would take background away, and make the gap smaller
     gaps = True  # a subset may lack a family
     licence = "ImageNet's: non-commercial research"
     citation = 'Xiao, Engstrom, Ilyas, Madry: Noise or Signal: The Role of Image Backgrounds in Object Recognition. ICLR 2021'
