@@ -40,7 +40,7 @@ def rows(
 @torch.inference_mode()
 def predict_each(
     model: nn.Module,  # in evaluation
-    outputs,  # callable: images B,3,H,W to a list of outputs, such as one an intervention
+    outputs,  # callable: images B,3,H,W, and what else the model `reads` of a record by name, to a list of outputs, such as one an intervention
     dataset,  # of ifam.datasets, with an evaluation transform; its masks are used where it gives them
     batch_size: int = 32,
     device: str | torch.device = "cpu",
@@ -55,7 +55,8 @@ def predict_each(
     loader = DataLoader(Subset(dataset, mine), batch_size, num_workers=workers)
     batches = []
     for batch in progress(loader) if progress else loader:
-        batches.append([rows(out, batch) for out in outputs(batch["image"].to(device))])
+        also = {name: batch[name].to(device) for name in getattr(model, "reads", ())}
+        batches.append([rows(out, batch) for out in outputs(batch["image"].to(device), **also)])
     model.train(was_training)
     tables = gather([pd.concat(t, ignore_index=True).assign(index=mine) for t in zip(*batches)], world)
     if not tables: raise ValueError("There is no image to predict.")
@@ -69,7 +70,7 @@ def predict(
 ) -> pd.DataFrame:  # one row an image in the dataset's order, `index` first
     "Predictions of a model on a dataset, in float32, packed where the model is iFAM."
     given = {k: keywords.pop(k) for k in ("drop_parts",) if k in keywords}
-    return predict_each(model, lambda images: [model(images, **given)], dataset, *args, **keywords)[0]
+    return predict_each(model, lambda images, **also: [model(images, **also, **given)], dataset, *args, **keywords)[0]
 
 def gather(
     tables: list[pd.DataFrame],  # of this process; none where it had no image

@@ -12,7 +12,6 @@ from pathlib import Path
 import pandas as pd
 
 from .archives import locked
-from .config import Config
 from .kept import keep as keep_run
 from .runs import Run, atomic, home, write_json
 
@@ -34,8 +33,9 @@ def train_in_process(
 ):
     "Train, in one of the processes that torchrun started: a notebook's kernel cannot be one."
     from tqdm import tqdm
+    from ifam.methods.contract import configure
     from ifam.training import train
-    train(Config(**json.loads(config)), Path(folder), tqdm)
+    train(configure(**json.loads(config)), Path(folder), tqdm)
 
 # %% ../nbs/25_execution.ipynb #bd123200
 def speed_up(

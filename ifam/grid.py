@@ -17,8 +17,9 @@ import pandas as pd
 
 from . import datasets
 from .backbones import ASSETS, DEMO
-from .config import Config, preset
-from .model import method
+from .config import Config
+from .methods.contract import configure, method, preset
+from .methods.ifam import IFAMOptions
 from .runs import write_json
 from .twins import TWINS
 
@@ -53,7 +54,7 @@ def ablation_run(
 ) -> Planned:
     "The run of a row of Table 5: two names that mean the same settings are one run."
     changed = ABLATIONS[ablation]
-    if not changed or changed == dict(part_dropout=Config().part_dropout): return Planned(dataset, "ifam", K, "", seed)
+    if not changed or changed == dict(part_dropout=IFAMOptions().part_dropout): return Planned(dataset, "ifam", K, "", seed)
     if "method" in changed: return Planned(dataset, changed["method"], K, "", seed)
     return Planned(dataset, "ifam", changed.get("K", K), ablation, seed)
 
@@ -171,7 +172,7 @@ def resolved(
 ) -> Config:
     "The whole configuration that they mean."
     settings = dict(settings)
-    return Config(**preset(settings.pop("preset"), settings["dataset"], settings["method"]) | settings)
+    return configure(**preset(settings.pop("preset"), settings["dataset"], settings["method"]) | settings)
 
 # %% ../nbs/35_grid.ipynb #c77e5390
 def recipes(
@@ -179,8 +180,8 @@ def recipes(
 ) -> dict[str, int]:  # what has the number, to the number
     "The recipes that a run's weights hang on, besides that of its twin."
     from ifam import found, training
-    out = {"training": training.RECIPE, f"methods.{config.method}": method(config.method).RECIPE, f"datasets.{config.dataset}": datasets.registry[config.dataset].recipe}
-    return out | ({"found": found.RECIPE} if config.masks == "found" else {})
+    out = {"training": training.RECIPE, f"methods.{config.method}": method(config.method).recipe, f"datasets.{config.dataset}": datasets.registry[config.dataset].recipe}
+    return out | ({"found": found.RECIPE} if vars(config).get("masks") == "found" else {})
 
 def measuring(
     kind: str,  # evaluate or intervene
@@ -203,7 +204,7 @@ def data_mark(
         entries = sorted(p for pattern in ("*", "*/*") for p in root.glob(pattern) if "_masks_found" not in str(p.relative_to(root)))
         dated = lambda p: 0 if p.is_dir() and p.parent == root else p.stat().st_mtime_ns  # what is in the uppermost folders is listed, and masks beside the images are no other images
         marks = [(str(p.relative_to(root)), 0 if p.is_dir() else p.stat().st_size, dated(p)) for p in entries]
-        if config.masks == "found": marks += [note.read_text() for note in masks_by_found(root)]
+        if vars(config).get("masks") == "found": marks += [note.read_text() for note in masks_by_found(root)]
         return dict(folder=str(root), mark=hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:16])
     from ifam.training import TWIN_SEED
     twin = TWINS[dataset]

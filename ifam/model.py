@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['RELEASE_NAMES', 'kept_patches', 'positions', 'packed_class_token', 'MaskedViT', 'Output', 'repeat_mask', 'distinct',
-           'IFAM', 'part_role', 'release_name', 'from_release', 'methods', 'method', 'vit_of', 'load']
+           'IFAM', 'part_role', 'release_name', 'from_release', 'vit_of', 'load']
 
 # %% ../nbs/06_model.ipynb #9911901c
-import importlib, json, pkgutil, re
+import json, re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -239,28 +239,12 @@ def from_release(
     return model.eval()
 
 # %% ../nbs/06_model.ipynb #df4a9e52
-def methods() -> list[str]:
-    "Names of the methods there are."
-    import ifam.methods
-    return sorted(m.name for m in pkgutil.iter_modules(ifam.methods.__path__))
-
-def method(
-    name: str,  # a module of ifam.methods
-):  # the module
-    "A method by name. `ValueError` for a name that there is not."
-    if name not in methods(): raise ValueError(f"method={name!r}: there are {', '.join(methods())}.")
-    return importlib.import_module(f"ifam.methods.{name}")
-
 def vit_of(
     config: Config,
-    stage: int = 2,  # 1 or 2
     pretrained: bool = True,  # False: random weights, to be overwritten
 ) -> VisionTransformer:
     "The ViT that a configuration asks for."
-    first = stage == 1
-    name = (first and config.stage1_backbone) or config.backbone
-    weights = config.stage1_weights if first and config.stage1_backbone else config.weights
-    return create(name, (first and config.stage1_size) or config.image_size, weights or None if pretrained else "none")
+    return create(config.backbone, config.image_size, config.weights or None if pretrained else "none")
 
 def load(
     run: str | Path,  # a run folder with config.json and model.safetensors
@@ -271,8 +255,9 @@ def load(
     for name in ("config.json", "model.safetensors"):
         if not (run / name).is_file(): raise FileNotFoundError(f"{run} has no {name}: it is not the folder of a finished run.")
     saved = json.loads((run / "config.json").read_text())
-    config = Config.saved(saved["config"])
-    model = method(config.method).build(config, len(saved["data"]["classes"]), pretrained=False)
+    from ifam.methods import contract
+    config = contract.saved(saved["config"])
+    model = contract.of(config).build(len(saved["data"]["classes"]), pretrained=False)
     model.load_state_dict(load_file(run / "model.safetensors"))
     if (run / FILE).is_file(): parts_of(model).calibration = Calibration.load(run / FILE)
     model.config, model.classes = config, saved["data"]["classes"]

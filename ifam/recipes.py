@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import datasets, evaluation, interventions, metrics, model
-from .config import Config, preset
+from . import datasets, evaluation, interventions, model
 from .grid import measuring, recipes
+from .methods.contract import configure, methods, preset, setting_names
 from .runs import home
 from .training import load_split, train
 from .twins import TWINS, generate
@@ -45,12 +45,13 @@ def first_steps(
     runs: Path,  # gets the run's folder
 ) -> dict:  # recipes, losses, scores and changes under an intervention; None for a method that needs masks where there are none
     "What a method does on a dataset in its first steps, in numbers."
-    config = Config(**preset("demo", dataset, method) | TINY | dict(data=str(tiny(dataset, root))))
+    small = {k: v for k, v in TINY.items() if k in setting_names(method)}
+    config = configure(**preset("demo", dataset, method) | small | dict(data=str(tiny(dataset, root))))
     try: run = train(config, Path(runs) / f"{dataset}-{method}")
     except ValueError as error:
         if "reads the object's mask" in str(error): return None
         raise
-    losses = {k: v for k, v in run.metrics[0].items() if k == "lr_factor" or k in {name.removeprefix("w_") for name in vars(config)}}
+    losses = {k: v for row in run.metrics for k, v in row.items() if k.startswith("stage") or f"w_{k}" in vars(config)}  # of the last phase
     table = evaluation.summary(pd.read_parquet(run.path("predictions.parquet")), metric=run.saved["data"]["metric"]).dropna(subset="value")
     twin = {f"twins.{TWINS[dataset].name}": TWINS[dataset].recipe} if dataset in TWINS else {}
     return dict(recipes=recipes(config) | measuring("intervene", dataset) | twin,
@@ -69,11 +70,11 @@ def changes(
     return dict(zip(table["metric"], table["value"]))
 
 def all_first_steps(
-    methods: list[str] = (),  # empty: all
+    chosen: list[str] = (),  # names of methods; empty: all
     progress=None,  # such as tqdm: wraps the pairs
 ) -> dict[str, dict]:  # "dataset/method" to `first_steps`
     "Every method on every dataset."
-    pairs = [(d, m) for d in TRAINED for m in methods or model.methods()]
+    pairs = [(d, m) for d in TRAINED for m in chosen or methods()]
     with tempfile.TemporaryDirectory() as root:
         found = {f"{d}/{m}": first_steps(m, d, Path(root) / "data", Path(root) / "runs") for d, m in (progress(pairs) if progress else pairs)}
     return {pair: values for pair, values in found.items() if values}

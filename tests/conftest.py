@@ -9,9 +9,11 @@ SMALL = dict(twin_size=0.02, epochs=2, K=2, weights="none", micro_batch=8, batch
 
 TRAIN = """
 import json, sys
-from ifam.config import Config, preset
+from ifam.methods.contract import configure, preset, setting_names
 from ifam.training import train
 settings = json.loads(sys.argv[1])
+method = settings.get("method", "ifam")
+settings = {name: value for name, value in settings.items() if name != "K" or "K" in setting_names(method)}
 
 class Steps:
     "A progress bar that writes the number of steps done to a file, for a test to wait for."
@@ -22,9 +24,9 @@ class Steps:
     def close(self): pass
     def update(self, n=1):
         self.n += n
-        if self.desc == "training": open(sys.argv[2] + ".steps", "w").write(str(self.n))
+        if self.desc.startswith("training"): open(sys.argv[2] + ".steps", "w").write(str(self.n))
 
-train(Config(**{**preset("demo", method=settings.get("method", "ifam")), **settings}), sys.argv[2], Steps)
+train(configure(**preset("demo", method=method) | settings), sys.argv[2], Steps)
 """
 
 

@@ -7,7 +7,7 @@ import pytest
 from test_papermill import QUICK, papermill
 
 from ifam import training
-from ifam.config import Config, preset
+from ifam.methods.contract import configure, finds_parts, preset
 from ifam.found import mask_folder
 from ifam.training import train
 from ifam.twins import generate
@@ -33,8 +33,8 @@ def test_a_dataset_is_one_word(house, tmp_path, dataset):
 
 @pytest.mark.parametrize("dataset, method", [*itertools.product(TRAINED, ("pdiscoformer", "erm")), ("cub", "early_mask"), ("cub", "late_mask")])
 def test_every_method_trains_on_every_dataset(house, tmp_path, dataset, method):
-    settings = dict(preset("demo", dataset, method), twin_size=0.02, epochs=1, weights="none", batch_size=8, micro_batch=8, K=2)
-    run = train(Config(**settings), tmp_path / "run")
+    settings = dict(preset("demo", dataset, method), twin_size=0.02, epochs=1, weights="none", batch_size=8, micro_batch=8, **(dict(K=2) if finds_parts(method) else {}))
+    run = train(configure(**settings), tmp_path / "run")
     assert run.finished and len(pd.read_parquet(run.path("predictions.parquet"))) > 20
 
 
@@ -42,20 +42,20 @@ def test_masks_that_were_found_stand_in_for_annotated_ones(house, tmp_path, monk
     "Made on first use beside the twin, of all its images, and noted in the run; on somebody's data their absence is one sentence."
     monkeypatch.setitem(training.DEMO_TRAINING, "iterations", 2)
     settings = dict(preset("demo", "metashift", "late_mask"), masks="found", twin_size=0.02, epochs=1, weights="none", batch_size=8, micro_batch=8)
-    run = train(Config(**settings), tmp_path / "run")
+    run = train(configure(**settings), tmp_path / "run")
     images = house / "data" / "twin-metashift-x0.02" / "MetaDatasetCatDog"
     masks = mask_folder(images)
     assert {f.relative_to(masks) for f in masks.rglob("*.png")} == {f.relative_to(images).with_suffix(".png") for f in images.rglob("*.jpg")}
     assert run.finished and run.saved["data"]["masks"]["settings"]["iterations"] == 2
     shutil.copytree(images, tmp_path / "MetaDatasetCatDog")
-    with pytest.raises(FileNotFoundError, match="found_masks.ipynb makes it, with -p data"): train(Config(**settings, data=str(tmp_path)), tmp_path / "other")
+    with pytest.raises(FileNotFoundError, match="found_masks.ipynb makes it, with -p data"): train(configure(**settings, data=str(tmp_path)), tmp_path / "other")
 
 
 def test_your_own_folders_train(house, tmp_path):
     "Class folders that no dataset of the paper has: named by the folder, scored on their own second split."
     root = generate("imagenet", house / "data" / "twin-imagenet-0.95-x0.02", seed=2, share=0.02, correlation=0.95)
     settings = dict(preset("demo", "folder"), data=str(root), epochs=1, weights="none", batch_size=8, micro_batch=8, K=2)
-    run = train(Config(**settings), tmp_path / "run")
+    run = train(configure(**settings), tmp_path / "run")
     assert run.finished and run.saved["data"]["scored"] == "val" and run.saved["data"]["train"]["name"] == "folder"
 
 
