@@ -110,10 +110,11 @@ def view_figure(
     colours = [Patch(color=c, label=str(k)) for k, (c, share) in enumerate(zip(part_colours(len(view.shares)), view.shares)) if share]
     axes[1].legend(handles=colours, ncols=8, fontsize=6, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 0), handlelength=0.8, handletextpad=0.3, columnspacing=0.7)
     for ax, (stage, table) in zip(axes[3:], view.predictions.items()):
-        rows = table.reset_index(names="row").melt(["row", "class"], ["before", "after"], "when", "probability")  # by row: two classes may have one name
+        rows = table.reset_index(names="row").melt("row", ["before", "after"], "when", "probability")  # two classes may have one name
         sns.barplot(rows, x="probability", y="row", hue="when", palette=[BEFORE, AFTER], orient="h", saturation=1, width=0.76, ax=ax)
         for bars in ax.containers: ax.bar_label(bars, fmt="{:.0%}", padding=2, fontsize=6)
-        ax.set(yticks=range(len(table)), yticklabels=table["class"], xticks=[], xlim=(0, 1.2), ylim=(max(len(table), 3) - 0.5, -0.5), xlabel="", ylabel=""); ax.tick_params(labelsize=7, length=0)
+        ax.set(yticks=range(len(table)), yticklabels=table["class"], xticks=[], xlim=(0, 1.2))
+        ax.set(ylim=(max(len(table), 3) - 0.5, -0.5), xlabel="", ylabel=""); ax.tick_params(labelsize=7, length=0)
         ax.set_title(STAGES[stage].replace(": ", ":\n") if view.two_stages else "prediction", fontsize=7); ax.spines[["top", "right", "bottom"]].set_visible(False)
         ax.legend(fontsize=6, frameon=False, loc="lower right").set_visible(ax is axes[-1])
     return fig

@@ -20,8 +20,9 @@ from .transforms import denormalise
 
 # %% ../nbs/30_plots.ipynb #757551a2
 THEME = dict(context="paper", style="ticks", palette="colorblind", rc={
-    "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 7.5, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7, "legend.title_fontsize": 7,
-    "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": .8, "lines.linewidth": 1.2, "figure.dpi": 110})
+    "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 7.5, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7,
+    "legend.title_fontsize": 7, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": .8,
+    "lines.linewidth": 1.2, "figure.dpi": 110})
 
 def theme():
     "The look of every chart, from here on."
@@ -165,7 +166,7 @@ def with_ends(
     table: pd.DataFrame,  # one row an estimate
     value: str, low: str, high: str,  # columns: the estimate and its interval, not a number where there is none
 ) -> pd.DataFrame:  # the rows thrice, with the estimate and either end as `value`
-    "Intervals that are known already, in the form in which seaborn draws them with `ENDS`; it would else make its own, from data it does not have."
+    "Intervals that are known already, in the form in which seaborn draws them with `ENDS`: it would else make its own."
     ends = (table[value], np.fmin(table[low], table[value]), np.fmax(table[high], table[value]))
     return pd.concat([table.assign(**{value: e}) for e in ends], ignore_index=True)
 
@@ -176,6 +177,7 @@ def removal_bars(
 ):
     "What leaving out each part changes, with its 95 % interval."
     rows = with_ends(changes.assign(part=np.arange(len(changes))), "change", "change_low", "change_high")
-    sns.barplot(rows, x="part", y="change", hue="part", palette=list(part_colours(len(changes))), legend=False, saturation=1, capsize=.2, err_kws=dict(lw=.8, color="k"), ax=ax, **ENDS)
+    sns.barplot(rows, x="part", y="change", hue="part", palette=list(part_colours(len(changes))), legend=False, saturation=1,
+                capsize=.2, err_kws=dict(lw=.8, color="k"), ax=ax, **ENDS)
     ax.axhline(0, color="k", lw=.8); ax.tick_params(labelsize=7); ax.spines[["top", "right"]].set_visible(False)
     ax.set_xlabel("part left out", fontsize=7.5); ax.set_ylabel(f"change of {metric}, points", fontsize=7.5)

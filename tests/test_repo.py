@@ -195,9 +195,11 @@ def declared(root: Path) -> set[str]:
 
 def imported(root: Path) -> set[str]:
     "Top-level packages that a notebook, a tool or a test imports."
-    sources = [c.source for p in notebooks(root) for c in code(p)] + [p.read_text() for folder in ('tests', 'tools') for p in (root/folder).glob('*.py')]
+    sources = [c.source for p in notebooks(root) for c in code(p)]
+    sources += [p.read_text() for folder in ('tests', 'tools') for p in (root/folder).glob('*.py')]
     nodes = [n for s in sources for n in ast.walk(ast.parse(re.sub(r'^[%!].*$', '', s, flags=re.M)))]
-    names = [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names] + [n.module for n in nodes if isinstance(n, ast.ImportFrom) and not n.level]
+    names = [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names]
+    names += [n.module for n in nodes if isinstance(n, ast.ImportFrom) and not n.level]
     return {name.split('.')[0] for name in names}
 
 
@@ -206,14 +208,16 @@ def unused(root: Path) -> list[str]:
     found = imported(root)
     def used(name):
         where, words = UNIMPORTED.get(name, ('', ''))
-        return IMPORTED_AS.get(name, name.replace('-', '_')) in found or bool(where) and any(re.search(words, p.read_text()) for p in root.glob(where))
+        if IMPORTED_AS.get(name, name.replace('-', '_')) in found: return True
+        return bool(where) and any(re.search(words, p.read_text()) for p in root.glob(where))
     return [f'{name}: declared, and nothing uses it' for name in sorted(declared(root)) if not used(name)]
 
 
 def unthemed(root: Path) -> list[str]:
     "Pages that draw without `theme()` of ifam.plots, or `open_page`, which calls it."
     text = lambda p: '\n'.join(c.source for c in code(p))
-    return [f'{p.relative_to(root)}: draws without theme()' for p in with_parameters(root) if re.search(r'\b(plt|sns)\.|_(figure|bars)\(', text(p)) and not re.search(r'\b(theme\(\)|open_page\()', text(p))]
+    draws, themed = r'\b(plt|sns)\.|_(figure|bars)\(', r'\b(theme\(\)|open_page\()'
+    return [f'{p.relative_to(root)}: draws without theme()' for p in with_parameters(root) if re.search(draws, text(p)) and not re.search(themed, text(p))]
 
 
 def strays(root: Path, files: list[Path]) -> list[str]:
