@@ -22,7 +22,7 @@ from .grid import place
 from .interventions import Intervention
 from .model import load
 from .parts_page import survey
-from .plots import enlarge, first_of_groups, grid_of, part_colours, parts_overlay, seen_by_stage2
+from .plots import first_of_groups, grid_of, part_colours, parts_overlay, theme
 from .results import Result, difference, read
 from .runs import Run, atomic, failures, home
 from .tables import Kept
@@ -46,7 +46,8 @@ class Page:
 def open_page(
     namespace: dict,  # a notebook's globals(): profile, kept, runs, out
 ) -> Page:
-    "What a page reads. `FileNotFoundError` where no run was kept."
+    "What a page reads; what it draws is in the theme. `FileNotFoundError` where no run was kept."
+    theme()
     given = checked(parameters(namespace), dict(profile=str, kept=str, runs=str, out=str))
     kept = Path(given["kept"] or home() / "figures" / given["profile"] / "runs")
     found = read(kept)

@@ -3,7 +3,7 @@
 Each check is a function of a root folder that returns what is wrong, in words. It must find nothing here, and it must find what `test_checks_can_fail`
 breaks in a copy.
 """
-import ast, hashlib, re, shutil, subprocess, sys, tomllib
+import ast, configparser, hashlib, re, shutil, subprocess, sys, tomllib
 from pathlib import Path
 
 import nbformat, pytest, yaml
@@ -171,6 +171,55 @@ def versions(root: Path) -> list[str]:
             + [f'conda takes {d}, the lock is for Python 3.11' for d in conda if isinstance(d, str) and d.startswith('python=') and d != 'python=3.11'])
 
 
+IMPORTED_AS = {'lightning-fabric': 'lightning_fabric', 'pillow': 'PIL', 'pyyaml': 'yaml', 'scikit-image': 'skimage', 'scikit-learn': 'sklearn'}
+UNIMPORTED = {  # used without an import: where, and the words that use it
+    'execnb': ('pyproject.toml', r'"nbdev==2\.4'),  # both are held back for nbdev, whose last 2.4 names no upper bound
+    'ghapi': ('pyproject.toml', r'"nbdev==2\.4'),
+    'ipykernel': ('nbs/*.ipynb', r'kernel_name='),
+    'jupyterlab': ('tests/*.py', r'"-m", "jupyterlab"'),
+    'pyarrow': ('nbs/*.ipynb', r'\.to_parquet\('),
+    'pytest-xdist': ('tools/*.py', r"'--dist'"),
+    'snakemake': ('nbs/*.ipynb', r'\\"-m\\", \\"snakemake\\"'),
+    'snakemake-executor-plugin-slurm': ('workflow/profiles/*/*.yaml', r'executor: slurm'),
+}
+
+
+def declared(root: Path) -> set[str]:
+    "Packages that pyproject.toml and settings.ini ask for."
+    project = tomllib.loads((root/'pyproject.toml').read_text())['project']
+    asked = project.get('dependencies', []) + [d for extra in project.get('optional-dependencies', {}).values() for d in extra]
+    (settings := configparser.ConfigParser(interpolation=None)).read(root/'settings.ini')
+    asked += [d for key in ('requirements', 'pip_requirements', 'dev_requirements') for d in settings['DEFAULT'].get(key, '').split()]
+    return {re.match(r'[\w.-]+', d)[0].lower() for d in asked}
+
+
+def imported(root: Path) -> set[str]:
+    "Top-level packages that a notebook, a tool or a test imports."
+    sources = [c.source for p in notebooks(root) for c in code(p)]
+    sources += [p.read_text() for folder in ('tests', 'tools') for p in (root/folder).glob('*.py')]
+    nodes = [n for s in sources for n in ast.walk(ast.parse(re.sub(r'^[%!].*$', '', s, flags=re.M)))]
+    names = [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names]
+    names += [n.module for n in nodes if isinstance(n, ast.ImportFrom) and not n.level]
+    return {name.split('.')[0] for name in names}
+
+
+def unused(root: Path) -> list[str]:
+    "Dependencies that are declared and that nothing imports, nor uses by the words in `UNIMPORTED`."
+    found = imported(root)
+    def used(name):
+        where, words = UNIMPORTED.get(name, ('', ''))
+        if IMPORTED_AS.get(name, name.replace('-', '_')) in found: return True
+        return bool(where) and any(re.search(words, p.read_text()) for p in root.glob(where))
+    return [f'{name}: declared, and nothing uses it' for name in sorted(declared(root)) if not used(name)]
+
+
+def unthemed(root: Path) -> list[str]:
+    "Pages that draw without `theme()` of ifam.plots, or `open_page`, which calls it."
+    text = lambda p: '\n'.join(c.source for c in code(p))
+    draws, themed = r'\b(plt|sns)\.|_(figure|bars)\(', r'\b(theme\(\)|open_page\()'
+    return [f'{p.relative_to(root)}: draws without theme()' for p in with_parameters(root) if re.search(draws, text(p)) and not re.search(themed, text(p))]
+
+
 def strays(root: Path, files: list[Path]) -> list[str]:
     "Files that name a folder of somebody's machine, or a place to get packages from."
     here = [re.escape(str(p)) for p in {ROOT, Path(sys.prefix).resolve(), Path.home()} if len(p.parts) > 2]
@@ -204,6 +253,8 @@ def test_notebooks_are_executed(): expect_none(not_executed(ROOT))
 def test_notebooks_keep_their_shape(): expect_none(shape(ROOT))
 def test_modules_import_lower_floors_only(): expect_none(upward_imports(ROOT))
 def test_environment_matches_lock(): expect_none(versions(ROOT))
+def test_dependencies_are_used(): expect_none(unused(ROOT))
+def test_pages_draw_in_one_theme(): expect_none(unthemed(ROOT))
 def test_nothing_of_this_machine_is_committed(): expect_none(strays(ROOT, tracked(ROOT)))
 
 
@@ -253,7 +304,8 @@ def small_repo(root: Path) -> Path:
               v4.new_code_cell('assert True\nprint(1)'))
     for folder in ('nbs', 'ifam'): (root/folder).mkdir(parents=True)
     (root/'ifam/__init__.py').write_text('__version__ = "0.1.0"\n')
-    shutil.copy(ROOT/'settings.ini', root); shutil.copy(ROOT/'pyproject.toml', root)
+    shutil.copy(ROOT/'settings.ini', root)
+    (root/'pyproject.toml').write_text('[project]\nname = "ifam"\ndependencies = []\n')
     module('00', 'low', 'def low(): return 1')
     module('10', 'high', 'from ifam.low import low')
     write('train.ipynb', v4.new_raw_cell('---\nskip_exec: true\n---'), v4.new_markdown_cell('# Train\n\n> One run.'),
@@ -290,6 +342,10 @@ BREAKS = {  # what is broken: (how, the check that must see it)
     'no test': (lambda r: edit(r, '00_low.ipynb', lambda nb: nb.cells[3].update(source='print(1)')), shape),
     'long function': (lambda r: edit(r, '00_low.ipynb', lambda nb: nb.cells[2].update(source='#| export\ndef low():\n' + '    x = 1\n'*60)), shape),
     'import from above': (lambda r: replace(r, 'ifam/low.py', 'def low', 'from .high import low\ndef low'), upward_imports),
+    'unused dependency': (lambda r: replace(r, 'pyproject.toml', '[]', '["scikit-image>=0.24"]'), unused),
+    'dependency of settings.ini': (lambda r: replace(r, 'settings.ini', '[DEFAULT]', '[DEFAULT]\nrequirements = pooch>=1.8'), unused),
+    'dependency whose words are gone': (lambda r: replace(r, 'pyproject.toml', '[]', '["pyarrow>=16"]'), unused),
+    'no theme': (lambda r: edit(r, 'train.ipynb', lambda nb: nb.cells[3].update(source='plt.plot([1])')), unthemed),
     'path': (lambda r: (r/'nbs/note.md').write_text('see /' + 'home/me/data'), lambda r: strays(r, [r/'nbs/note.md'])),
 }
 
