@@ -446,6 +446,8 @@ def train(
     predictions = trainer.predict(test, progress and (lambda x: progress(x, desc=test.split, unit="batch")))
     if trainer.fabric.is_global_zero:
         run.log(trainer.rows)
+        if trainer.known:  # what a phase handed on, such as an error set
+            with atomic(run.path("known.safetensors")) as file: save_file(trainer.known, file)
         with atomic(run.path("model.safetensors")) as file: save_file({k: v.contiguous() for k, v in trainer.weights.state_dict().items()}, file)
         with atomic(run.path("predictions.parquet")) as file: predictions.to_parquet(file, index=False)
         run.path("state.pt").unlink(missing_ok=True)

@@ -58,6 +58,22 @@ def test_a_run_that_is_stopped_goes_on_inside_the_epoch(house, finished, number)
     same(folder, finished)
 
 
+def test_a_method_with_a_memory_or_phases_goes_on(house):
+    "GroupDRO's weights and JTT's error set are part of the state: killed in an epoch, and between two phases, they end the same."
+    settings = dict(batch_size=8, micro_batch=4, epochs=1)
+    number = lambda folder: torch.load(folder / "state.pt", weights_only=True)["number"] if (folder / "state.pt").exists() else -1
+    for method, moment in (("group_dro", lambda folder: steps(folder) >= 2), ("jtt", lambda folder: number(folder) == 1)):
+        whole, killed = house / "runs" / f"{method}-whole", house / "runs" / f"{method}-killed"
+        finish(start(whole, method=method, **settings))
+        process = start(killed, method=method, **settings)
+        wait_for(lambda: moment(killed), process)
+        process.send_signal(signal.SIGINT if method == "group_dro" else signal.SIGKILL); process.communicate(timeout=120)
+        assert not (killed / "predictions.parquet").exists()
+        finish(start(killed, method=method, **settings))
+        same(whole, killed)
+        if method == "jtt": assert len(load_file(whole / "known.safetensors")["errors"]) and [r["phase"] for r in pd.read_json(whole / "metrics.jsonl", lines=True).to_dict("records")] == ["identify", "train"]
+
+
 def test_a_finished_run_is_not_trained_again(house, finished):
     before = {f.name: f.stat().st_mtime_ns for f in finished.iterdir()}
     finish(start(finished))
@@ -76,15 +92,17 @@ def test_two_processes_score_every_image_once(house, finished):
     assert np.isfinite(two["logit_0"]).all()
 
 
-def test_two_processes_learn_as_one(house):
-    "Gradients are averaged over processes: without chance in the losses, two processes end where one does, to rounding."
-    settings = dict(method="erm", batch_size=16, micro_batch=4, epochs=1, precision="32-true")
-    one, two = house / "runs" / "erm-1", house / "runs" / "erm-2"
+@pytest.mark.parametrize("method", ["erm", "group_dro", "jtt"])
+def test_two_processes_learn_as_one(house, method):
+    "Gradients are averaged over processes, and images weighed over all of them: without chance in the losses, two processes end where one does, to rounding."
+    settings = dict(method=method, batch_size=16, micro_batch=4, epochs=1, precision="32-true")
+    one, two = house / "runs" / f"{method}-1", house / "runs" / f"{method}-2"
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     finish(start(one, **settings)); finish(start(two, launcher, **settings))
     a, b = (load_file(f / "model.safetensors") for f in (one, two))
     assert max((a[k] - b[k]).abs().max().item() for k in a) < 1e-3
-    with pytest.raises(AssertionError, match="not a multiple of micro_batch"): finish(start(house / "runs" / "x", launcher, batch_size=8, micro_batch=8))
+    if method == "erm":
+        with pytest.raises(AssertionError, match="not a multiple of micro_batch"): finish(start(house / "runs" / "x", launcher, batch_size=8, micro_batch=8))
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_is_named(house):
@@ -93,10 +111,11 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_is_named(house):
     assert process.returncode and "The loss 'stage2' became" in output and not (house / "runs" / "nan" / "model.safetensors").exists()
 
 
-def test_micro_batches_add_up_to_the_batch(house):
+@pytest.mark.parametrize("method", ["erm", "group_dro"])
+def test_micro_batches_add_up_to_the_batch(house, method):
     "Accumulating gradients over two micro-batches is one step on all of them, to rounding."
-    settings = dict(method="erm", batch_size=8, epochs=1, precision="32-true")
-    one, two = house / "runs" / "micro-8", house / "runs" / "micro-4"
+    settings = dict(method=method, batch_size=8, epochs=1, precision="32-true")
+    one, two = house / "runs" / f"{method}-micro-8", house / "runs" / f"{method}-micro-4"
     finish(start(one, **settings, micro_batch=8)); finish(start(two, **settings, micro_batch=4))
     a, b = (load_file(f / "model.safetensors") for f in (one, two))
     assert max((a[k] - b[k]).abs().max().item() for k in a) < 1e-3

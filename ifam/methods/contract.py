@@ -75,7 +75,8 @@ class Method(PlainTraining):
     needs = ()  # what it reads of a training record besides image and label: group, mask
     reweighs = False  # whether images count differently, see `image_weights`
     criterion = "AA"  # what selects its best epoch where a setting does not say it
-    trained_on = ()  # datasets of the grid, for a method that the paper has no row of
+    trained_on = ()  # datasets of the grid, for a method that stands in it by its own name
+    presets = {}  # preset to settings of its own that differ there
     Options = Config  # its settings
 
     def __init__(self, config: Config): self.config = config
@@ -124,6 +125,8 @@ def finds_parts(
     "Whether a method finds parts, and has a number K of them."
     return "K" in setting_names(name)
 
+_find = method  # where an argument has the name
+
 # %% ../../nbs/39_methods.contract.ipynb #b4a79b3c
 def preset(
     name: str = "demo",  # demo, small or paper
@@ -135,7 +138,8 @@ def preset(
     if name == "paper" and dataset not in PAPER: raise ValueError(f"There is no paper preset for dataset={dataset!r}; there are {', '.join(PAPER)}.")
     own = PAPER.get(dataset, {})
     if name != "paper": own = SIZES[name] | {k: v for k, v in own.items() if k in ("w_background_presence", "augmentation")} | dict(precision=fast_precision())
-    return {k: v for k, v in own.items() if k in setting_names(method)} | dict(dataset=dataset, method=method)
+    own = {k: v for k, v in own.items() if k in setting_names(method)} | _find(method).presets.get(name, {})
+    return own | dict(dataset=dataset, method=method)
 
 def configure(
     **settings,  # of the method that `method` names, iFAM where it is left out
