@@ -6,7 +6,7 @@
 __all__ = ['CELLS', 'Estimate', 'share', 'group_accuracies', 'average_accuracy', 'train_weighted_accuracy',
            'worst_group_accuracy', 'auc', 'cells_auc', 'background_gap', 'family_predictions', 'challenge_accuracy',
            'Comparison', 'redraws', 'reflected', 'change', 'foreground_overlap', 'overlap_iou', 'foreground_iou',
-           'kept_share', 'keypoint_errors', 'landmark_error', 'keypoint_regression', 'Clustering', 'nmi_ari']
+           'kept_share', 'keypoint_errors', 'mean_landmark_error', 'keypoint_regression', 'Clustering', 'nmi_ari']
 
 # %% ../nbs/21_metrics.ipynb #a50af74e
 from typing import NamedTuple
@@ -34,7 +34,7 @@ def _sums(weights, *columns):
 
 def _percent(part, whole):
     "In percent; nan where there is nothing to be a part of."
-    with np.errstate(invalid='ignore', divide='ignore'): return 100 * np.divide(part, whole)
+    with np.errstate(invalid='ignore', divide='ignore'): return np.divide(100 * part, whole)
 
 # %% ../nbs/21_metrics.ipynb #3ea6f537
 class Estimate(float):
@@ -84,6 +84,7 @@ def average_accuracy(
     whole = group_accuracies(predictions, labels, np.zeros(len(labels), int), 1, weights)
     return whole[0] if weights is None else whole[..., 0]
 
+# %% ../nbs/21_metrics.ipynb #a1c7d006
 def train_weighted_accuracy(
     predictions: np.ndarray,   # (N,) predicted labels
     labels: np.ndarray,        # (N,) true labels
@@ -94,11 +95,14 @@ def train_weighted_accuracy(
     "Group accuracies weighted by the groups' shares of the training set. Raises `ValueError` if a group that counts has no test image."
     used, shares = np.flatnonzero(train_counts), np.asarray(train_counts) / np.sum(train_counts)
     empty = [g for g in used if g not in np.asarray(groups)]
-    if empty: raise ValueError(f'group {empty[0]} has {train_counts[empty[0]]} training images, but no accuracy to weight: it has no test image')
+    if empty:
+        g = empty[0]
+        raise ValueError(f'group {g} has {train_counts[g]} training images, but no accuracy to weight: it has no test image')
     by_group = group_accuracies(predictions, labels, groups, len(shares), weights)
     value = np.asarray(by_group, float)[..., used] @ shares[used]
     if weights is not None: return value
-    down, up = (np.sqrt(sum((shares[g] * (by_group[g] - end(by_group[g])))**2 for g in used)) for end in (lambda e: e.low, lambda e: e.high))
+    ends = np.array([(e - e.low, e.high - e) for e in by_group])[used]
+    down, up = np.sqrt(shares[used]**2 @ ends**2)
     return Estimate(value, max(0, value - down), min(100, value + up), len(labels))
 
 # %% ../nbs/21_metrics.ipynb #5204fd59
@@ -299,10 +303,10 @@ def _box_coordinates(data, image_size, what):
     return flat((centroids - corner) / side), flat(there), ((landmarks[..., 1:3] - corner) / side).numpy(), (landmarks[..., 3] > .5).numpy()
 
 def keypoint_errors(
-    fit: dict,        # part_maps (N, K+1, gh, gw), landmarks (N, L, 4): id, x, y, visible; boxes (N, 4): x, y, w, h, or (N, 5) with an id first
+    fit: dict,        # part_maps (N, K+1, gh, gw), landmarks (N, L, 4): id, x, y, visible; boxes (N, 4): x, y, w, h, or an id before them
     test: dict,       # likewise
     image_size: int,  # side of the square images in whose pixels landmarks and boxes are
-) -> tuple[np.ndarray, np.ndarray]:  # (N,) errors of a test image's visible landmarks, summed, in percent of its box; (N,) how many they are
+) -> tuple[np.ndarray, np.ndarray]:  # (N,) errors of an image's visible landmarks, summed, in percent of its box; (N,) how many they are
     "Errors of landmarks regressed from part centroids. Raises as `keypoint_regression`."
     x, there, y, seen = _box_coordinates(fit, image_size, 'fit')
     x2, there2, y2, seen2 = _box_coordinates(test, image_size, 'test')
@@ -317,7 +321,7 @@ def keypoint_errors(
         errors[t] += 100 * np.linalg.norm(guess - y2[t, k], axis=1)
     return errors, seen2.sum(1)
 
-def landmark_error(
+def mean_landmark_error(
     errors: np.ndarray,     # (N,) as `keypoint_errors` gives them
     landmarks: np.ndarray,  # (N,) likewise
     weights: np.ndarray | None = None,  # (N,) or (R, N)
@@ -332,7 +336,7 @@ def keypoint_regression(
     weights: np.ndarray | None = None,  # (N,) or (R, N), of the test images
 ) -> float:  # percent of the box
     "Kp from maps. Raises `ValueError` for what does not fit, or a landmark never seen in `fit`."
-    return landmark_error(*keypoint_errors(fit, test, image_size), weights)
+    return mean_landmark_error(*keypoint_errors(fit, test, image_size), weights)
 
 # %% ../nbs/21_metrics.ipynb #56ff6246
 class Clustering(NamedTuple):

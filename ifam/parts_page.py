@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from .calibration import parts_of
+from .metrics import average_accuracy
 from .parts import similarity
 from .plots import part_colours
 from .transforms import denormalise
@@ -75,7 +76,7 @@ def part_table(
         rows.append(dict(part=k, occurs=100 * own.mean(), tokens=100 * found.tokens[:, k].mean() / (gh * gw),
                          row=(found.where[k].sum(1) * (np.arange(gh) + .5) / gh).sum() / mass if own.any() else np.nan,
                          column=(found.where[k].sum(0) * (np.arange(gw) + .5) / gw).sum() / mass if own.any() else np.nan,
-                         alone=100 * (found.said[own, k] == label).mean() if own.any() else np.nan,
+                         alone=float(average_accuracy(found.said[own, k], label)) if own.any() else np.nan,
                          majority=100 * np.bincount(label).max() / len(label) if own.any() else np.nan,
                          **{name: 100 * own[which].mean() for name, which in named}))
     return pd.DataFrame(rows).loc[:, lambda t: ~t.columns.duplicated()]
