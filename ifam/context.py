@@ -12,7 +12,7 @@ import numpy as np, pandas as pd, torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .metrics import share
+from .metrics import average_accuracy, worst_group_accuracy
 
 # %% ../nbs/28_context.ipynb #e8eae076
 def fill_holes(
@@ -85,8 +85,8 @@ def accuracy_by_swap(
     "Accuracy for each place that backgrounds came from. Where places are balanced within classes, the worst group and the changes tell more than the mean."
     own, out = table[table["swap"] == "own"].set_index("index")["prediction"], []
     for swap, rows in table.groupby("swap", sort=False):
-        right = rows["prediction"] == rows["label"]
-        whole = share(right.sum(), len(rows))
-        out.append(dict(swap=swap, correct=float(whole), low=whole.low, high=whole.high, worst_group=100 * right.groupby(rows["group"]).mean().min(),
+        whole = average_accuracy(rows["prediction"], rows["label"])
+        worst = worst_group_accuracy(rows["prediction"], rows["label"], rows["group"])
+        out.append(dict(swap=swap, correct=float(whole), low=whole.low, high=whole.high, worst_group=float(worst),
                         changed=100 * (rows["prediction"].to_numpy() != own[rows["index"]].to_numpy()).mean(), n=len(rows)))
     return pd.DataFrame(out)

@@ -117,7 +117,7 @@ def maps_by_run(
 def removals(
     result: Result,
     on: str,  # dataset
-    metric: str,  # as in `ifam.interventions.statistics`
+    metric: str,  # as in `ifam.evaluation.measures`
     K: int,  # parts
 ) -> pd.DataFrame:  # change, change_low, change_high in points; one row a part
     "What leaving out each part changes, with its 95 % interval."

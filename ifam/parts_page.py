@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from .calibration import parts_of
-from .metrics import share
+from .metrics import average_accuracy, share
 from .parts import similarity
 from .plots import ENDS, heat_map, outlined, part_colours, with_ends
 from .transforms import denormalise
@@ -96,7 +96,7 @@ def part_table(
                          column=(found.where[k].sum(0) * (np.arange(gw) + .5) / gw).sum() / mass if own.any() else np.nan,
                          pieces=found.pieces[own, k].mean() if own.any() else np.nan,
                          largest=100 * found.largest[own, k].mean() if own.any() else np.nan,
-                         alone=100 * (found.said[own, k] == label).mean() if own.any() else np.nan,
+                         alone=float(average_accuracy(found.said[own, k], label)) if own.any() else np.nan,
                          majority=100 * np.bincount(label).max() / len(label) if own.any() else np.nan,
                          **{name: 100 * own[which].mean() for name, which in named}))
     return pd.DataFrame(rows).loc[:, lambda t: ~t.columns.duplicated()]
