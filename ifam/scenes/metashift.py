@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 from skimage.filters import gaussian
 from skimage.transform import EuclideanTransform
@@ -503,8 +503,10 @@ def _sized(rng, figure, height, width, share, room, lean):
     matrix = EuclideanTransform(rotation=rng.normal(0, lean))(flip)
     shapes = [polygon @ matrix for polygon, *_ in figure.shapes]
     low, high = (f([f(p, axis=0) for p in shapes], axis=0) for f in (np.min, np.max))
-    across, down = np.ceil((high - low) * 6).astype(int)
-    area = collage([(p - low) * 6 + 1 / 8 for p in shapes], np.s_[0:down, 0:across]).sum() / 6**2
+    tile = Image.new('L', tuple(np.ceil((high - low) * 24).astype(int).tolist()))
+    pen = ImageDraw.Draw(tile)
+    for p in shapes: pen.polygon(((p - low) * 24).ravel().tolist(), fill=255)
+    area = np.count_nonzero(np.asarray(tile)) / 24**2
     scale = min(np.sqrt(rng.uniform(*share) * height * width / area), room * min(width / (high - low)[0], height / (high - low)[1]))
     return matrix * scale, low * scale, high * scale
 
