@@ -10,8 +10,10 @@ import colorsys
 from dataclasses import dataclass
 from functools import partial
 import numpy as np
+from PIL import Image
 from scipy.special import ndtri
-from .drawing import collage, coverage, ellipse, fractal_noise, own_coordinates, paint, rotated, shade, smooth_line, smooth_outline, smooth_step
+from skimage.transform import EuclideanTransform
+from .drawing import collage, curve, ellipse, fractal_noise, own_coordinates, paint, shade, smooth_step, window
 
 # %% ../nbs/12_birds.ipynb #42f0c34e
 LANDMARKS = ('back', 'beak', 'belly', 'breast', 'crown', 'forehead', 'left eye', 'left leg', 'left wing', 'nape',
@@ -147,11 +149,12 @@ def _pose(rng, species):
     spine = np.array(species.spine, float)
     spine[:, 2] *= rng.uniform(.93, 1.08, len(spine))
     bend, stretch = rng.normal(0, .16 if len(spine) > 6 else .10), rng.uniform(.88, 1.10)
+    turn = EuclideanTransform(rotation=bend)
     for i in range(4, len(spine)):
         joint = spine[i - 1, :2]
-        spine[i:, :2] = joint + rotated(spine[i:, :2] - joint, bend)
+        spine[i:, :2] = joint + turn(spine[i:, :2] - joint)
         spine[i:, :2] += (stretch - 1) * (spine[i, :2] - joint)
-    track = smooth_line(spine, 32)
+    track = curve(spine, 32, closed=False)
     track[:, 2] = np.maximum(track[:, 2], .07)
     forward = (spine[3] - spine[0])[:2]
     forward /= np.linalg.norm(forward)
@@ -163,7 +166,7 @@ def _pose(rng, species):
     return _Pose(spine, track, forward, np.array([forward[1], -forward[0]]), ahead, above, looks_back, raised, legs)
 
 # %% ../nbs/12_birds.ipynb #3f653b70
-_LEAF = smooth_outline([(0, -.22), (.25, -.46), (.6, -.5), (.88, -.34), (1, 0), (.88, .34), (.6, .5), (.25, .46), (0, .22)], 14)
+_LEAF = curve([(0, -.22), (.25, -.46), (.6, -.5), (.88, -.34), (1, 0), (.88, .34), (.6, .5), (.25, .46), (0, .22)], 14)
 
 
 def _feathers(base, angle, length, width, colour, rim=.72):
@@ -193,10 +196,10 @@ _ROWS = (  # start, feathers, length, colour, fan, has a bar: from the tip to th
 def _folded_wing(rng, species, pose, colours):
     "(piles, where the wing is, outline): rows of feathers from the tip to the shoulder, cut by the outline."
     length, depth = species.wing
-    back, down = rotated(np.stack([-pose.forward, -pose.up]), -.06 + rng.normal(0, .06))
+    back, down = EuclideanTransform(rotation=-.06 + rng.normal(0, .06))(-np.stack([pose.forward, pose.up]))
     shoulder = pose.chest[:2] + pose.chest[2] * (.32 * pose.forward + .18 * pose.up)
     axes = np.stack([back * length, down * depth])
-    outline = shoulder + smooth_outline(_WING, 60) @ axes
+    outline = shoulder + curve(_WING, 60) @ axes
     piles = [_flat(outline, colours['wing'] * .7)]
     for start, n, reach, key, fan, bar in _ROWS:
         t = np.linspace(.86, -.86, n)
@@ -236,7 +239,7 @@ def _raised_wing(rng, species, pose, colours, lift, far):
 def _tail(rng, species, pose, colours):
     "(piles, where the tail is): a fan, the middle feathers on top."
     length, width, fork = species.tail
-    back = rotated(-pose.forward, rng.normal(0, .16))
+    back = EuclideanTransform(rotation=rng.normal(0, .16))(-pose.forward)[0]
     spread = np.array([-1, 1, -.66, .66, -.33, .33, 0])
     base = pose.spine[0, :2] - back * .2 + spread[:, None] * width * .5 * back[::-1] * (-1, 1)
     fan = spread * .20 * rng.uniform(.4, 1.3) * (1 + .5 * fork)
@@ -396,7 +399,7 @@ def _plumage_at(rng, species, pose, colours, x, y, along):
 def _view(rng, pose, hull, face, height, width):
     "(2, 2) matrix and offset that take the bird's coordinates to pixels, and whether it faces left."
     left = bool(rng.random() < .5)
-    matrix = rotated(np.diag([-1. if left else 1., 1.]), rng.normal(0, .13)) @ np.diag([rng.uniform(.86, 1.), 1])
+    matrix = EuclideanTransform(rotation=rng.normal(0, .13))(np.diag([-1. if left else 1., 1.])) @ np.diag([rng.uniform(.86, 1.), 1])
     low, high = (hull @ matrix).min(0), (hull @ matrix).max(0)
     side = min(height, width)
     room = (np.array([width, height]) + side) / 2  # a square is cut from the middle later
@@ -419,20 +422,25 @@ def _paint_bird(rng, species, pose, colours, piles, outline, view, height, width
     canvas, alpha = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
     top = np.full((height, width), -1, np.int8)
     for k, (name, pile) in enumerate(piles.items()):
-        rgb, area, window = collage([(p @ matrix + offset, c) for p, c in pile], height, width)
+        polygons = [polygon for some, _ in pile for polygon in some @ matrix + offset]
+        part = window(np.concatenate(polygons), alpha.shape)
+        rgb, area = np.split(collage(polygons, part, np.concatenate([colour for _, colour in pile])), [3], axis=2)
+        area = area[..., 0]
         if name == 'body':
             along = rgb[..., 0] / np.maximum(area, 1e-3)
-            rgb = _plumage_at(rng, species, pose, colours, *own_coordinates(window, matrix, offset), along) * area[..., None]
+            rgb = _plumage_at(rng, species, pose, colours, *own_coordinates(part, matrix, offset), along) * area[..., None]
             rgb *= lit(area, 1., .25)
         elif name == 'near wing' and outline is not None:
-            cut = coverage(outline @ matrix + offset - (window[1].start, window[0].start), *area.shape)
+            cut, edge = np.zeros_like(area), outline @ matrix + offset - (part[1].start, part[0].start)
+            inner = window(edge, area.shape, 0)
+            cut[inner] = collage([edge], inner)
             rgb, area, drop = rgb * (cut[..., None] * lit(cut, .6, .16)), area * cut, max(int(unit * .05), 1)
-            canvas[window][drop:] *= (1 - .35 * cut[:-drop])[..., None]  # the wing's shadow on the flank
+            canvas[part][drop:] *= (1 - .35 * cut[:-drop])[..., None]  # the wing's shadow on the flank
         elif name in ('beak', 'near wing'): rgb = rgb * lit(area, .5, .1)
-        canvas[window] *= (1 - area)[..., None]
-        canvas[window] += rgb
-        alpha[window] += area * (1 - alpha[window])
-        top[window][area > .5] = k
+        canvas[part] *= (1 - area)[..., None]
+        canvas[part] += rgb
+        alpha[part] += area * (1 - alpha[part])
+        top[part][area > .5] = k
     tint = np.float32(rng.uniform(.85, 1.1)) * (1 + rng.uniform(-.05, .05, 3)).astype(np.float32)
     return np.clip(canvas * tint, 0, alpha[..., None]), alpha, top
 
@@ -480,9 +488,8 @@ def draw_bird(
     matrix, offset, left = _view(rng, pose, hull, (pose.head + places['beak']) / 2, height, width)
     rgb, alpha, top = _paint_bird(rng, species, pose, colours, piles, outline, (matrix, offset), height, width)
     landmarks = _landmarks(_spots(pose, places), piles, top, matrix, offset, left)
-    rows, columns = (np.flatnonzero((alpha > .5).any(axis)) for axis in (1, 0))
-    box = np.array([columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]], np.float32)
-    return dict(rgb=rgb, alpha=alpha, landmarks=landmarks, box=box)
+    left, top, right, bottom = Image.fromarray(alpha > .5).getbbox()
+    return dict(rgb=rgb, alpha=alpha, landmarks=landmarks, box=np.array([left, top, right - left, bottom - top], np.float32))
 
 # %% ../nbs/12_birds.ipynb #cd67c7ac
 _HUES = (.58, .52, .45, .36, .25, .14, .09, .62)

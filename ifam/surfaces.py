@@ -7,8 +7,9 @@ __all__ = ['SURFACES', 'palette']
 
 # %% ../nbs/14_surfaces.ipynb #5f2aa4d4
 import numpy as np
-from PIL import Image
-from .drawing import coverage, fractal_noise, paint, register, smooth_outline
+from scipy.spatial import KDTree
+from skimage.color import hsv2rgb
+from .drawing import collage, curve, fractal_noise, paint
 
 # %% ../nbs/14_surfaces.ipynb #7deab750
 def palette(
@@ -19,15 +20,9 @@ def palette(
     hues = rng.uniform(0, 1, rng.integers(1, 4))
     h = (rng.choice(hues, n) + rng.normal(0, .03, n)) % 1
     s = rng.uniform(0, 1, n) * rng.choice((.25, .6, 1.))
-    v = np.clip(rng.uniform(.15, 1, n), 0, 1)
-    k = (np.array([[5, 3, 1]]) + h[:, None] * 6) % 6
-    return (v[:, None] * (1 - s[:, None] * np.clip(np.minimum(k, 4 - k), 0, 1))).astype(np.float32)
+    return hsv2rgb(np.stack([h, s, rng.uniform(.15, 1, n)], 1)).astype(np.float32)
 
 # %% ../nbs/14_surfaces.ipynb #f95a6c60
-SURFACES = {}  # name -> function of (source of randomness, pixels a side, (4, 3) colours) to a picture
-_surface = register(SURFACES)
-
-
 def _axes(rng, size, turn=None):
     "Pixel coordinates (x, y), turned and shifted at random."
     x, y = np.meshgrid(np.arange(size, dtype=np.float32), np.arange(size, dtype=np.float32))
@@ -55,17 +50,12 @@ def _hash(rng, *indices):
 
 def _cells(rng, size, n):
     "Voronoi cells: the index of the nearest of n points, and how near its rim is (0 on the rim)."
-    half = size // 2
+    half = size // 2  # points are as far apart on average as in a square of half the side
     seeds = rng.uniform(0, half, (n, 2)).astype(np.float32)
-    y, x = np.mgrid[:half, :half].astype(np.float32)
-    distance = (x[..., None] - seeds[:, 0])**2 + (y[..., None] - seeds[:, 1])**2
-    nearest = distance.argmin(-1)
-    two = np.sqrt(np.partition(distance, 1, axis=-1)[..., :2])
-    gap = np.asarray(Image.fromarray(two[..., 1] - two[..., 0]).resize((size, size), Image.BILINEAR))
-    return np.asarray(Image.fromarray(nearest.astype(np.uint8)).resize((size, size), Image.NEAREST)), gap
+    distance, index = KDTree(seeds).query(np.moveaxis(np.mgrid[:size, :size][::-1], 0, -1) / 2 - .25, 2)
+    return index[..., 0], np.float32(distance[..., 1] - distance[..., 0])
 
 # %% ../nbs/14_surfaces.ipynb #589a68b7
-@_surface
 def _brick(rng, size, c):
     "Rows of bricks, every other one shifted by half a brick."
     x, y = _axes(rng, size, .15); h = rng.uniform(6, 14); w = h * rng.uniform(1.6, 3)
@@ -73,14 +63,12 @@ def _brick(rng, size, c):
     return _mix(_mix(c[0], c[1], _hash(rng, row, x / w) * .8), c[2], np.maximum(_line(x, w, 1.6), _line(y, h, 1.6)))
 
 
-@_surface
 def _tiles(rng, size, c):
     "Square tiles, alike or each in a tone of its own."
     x, y = _axes(rng, size); p = rng.uniform(10, 30)
     return _mix(_mix(c[0], c[1], _hash(rng, x / p, y / p) * rng.uniform(.1, 1)), c[2], np.maximum(_line(x, p, rng.uniform(1, 3)), _line(y, p, rng.uniform(1, 3))))
 
 
-@_surface
 def _planks(rng, size, c):
     "Boards with a grain."
     x, y = _axes(rng, size, .1); p = rng.uniform(9, 26)
@@ -89,23 +77,22 @@ def _planks(rng, size, c):
     return _mix(_mix(c[0], c[1], _hash(rng, y / p) * .6 + grain * .4), c[3] * .4, _line(y, p, 1.5))
 
 # %% ../nbs/14_surfaces.ipynb #656856d7
-@_surface
 def _gravel(rng, size, c):
     "Pebbles: Voronoi cells with dark gaps."
     index, gap = _cells(rng, size, int(rng.integers(60, 140)))
     return _mix(c[3] * .3, _mix(c[0], c[1], _hash(rng, index)), gap / rng.uniform(1.5, 3) + .1)
 
 
-@_surface
 def _wallpaper(rng, size, c):
     "Three blots, printed again and again."
     tile = int(rng.integers(18, 36)); motif = np.empty((tile, tile, 3), np.float32); motif[:] = c[0]
-    for colour in (c[1], c[2], c[3]): paint(motif, coverage(smooth_outline(rng.uniform(1, tile - 1, (int(rng.integers(3, 7)), 2)), 24), tile, tile), colour)
+    for colour in c[1:]:
+        blot = curve(rng.uniform(1, tile - 1, (int(rng.integers(3, 7)), 2)), 24)
+        paint(motif, collage([blot], np.s_[0:tile, 0:tile]), colour)
     n = size // tile + 2
     return np.tile(motif, (n, n, 1))[:size, :size]
 
 # %% ../nbs/14_surfaces.ipynb #e4d1f08b
-@_surface
 def _plaid(rng, size, c):
     "Crossing bands and thin lines."
     x, y = _axes(rng, size); p = rng.uniform(14, 40)
@@ -114,7 +101,6 @@ def _plaid(rng, size, c):
     return cloth * (.9 + .1 * ((x + y) % 3 < 1.5))[..., None]
 
 
-@_surface
 def _knit(rng, size, c):
     "Stitches shaped like a V, with a stripe of another yarn here and there."
     x, y = _axes(rng, size, .3); p = rng.uniform(6, 12)
@@ -123,7 +109,6 @@ def _knit(rng, size, c):
     return _mix(_mix(c[0], c[1], rows * 1.), c[3] * .5, (v < .3) * .6 + (np.abs(x % p - p / 2) > p * .42) * .3)
 
 # %% ../nbs/14_surfaces.ipynb #cc3c5e4d
-@_surface
 def _carpet(rng, size, c):
     "Diamonds in a soft pile."
     pile = fractal_noise(rng, size, size, 4, 2)
@@ -132,7 +117,6 @@ def _carpet(rng, size, c):
     return _mix(_mix(c[0], c[1], d > p * .4), c[2], np.abs(d - p * .2) < 2) * (.7 + .5 * pile)[..., None]
 
 
-@_surface
 def _curtain(rng, size, c):
     "Hanging folds and stripes across them."
     x, y = _axes(rng, size, .15); warp = 8 * fractal_noise(rng, size, size, 60, 2, (2, 1))
@@ -140,7 +124,6 @@ def _curtain(rng, size, c):
     return _mix(c[0], c[1], _line(y, rng.uniform(12, 40), 3)) * (1 + .35 * fold)[..., None]
 
 # %% ../nbs/14_surfaces.ipynb #286f784d
-@_surface
 def _dots(rng, size, c):
     "Dots in shifted rows, now and then in two colours."
     x, y = _axes(rng, size); p = rng.uniform(7, 24)
@@ -150,21 +133,18 @@ def _dots(rng, size, c):
     return _mix(c[1], c[0], p * .3 - r + .5)
 
 
-@_surface
 def _checker(rng, size, c):
     "A chessboard."
     x, y = _axes(rng, size); p = rng.uniform(6, 26)
     return _mix(c[0], c[1], (np.floor(x / p) + np.floor(y / p)) % 2)
 
 
-@_surface
 def _stripes(rng, size, c):
     "Broad and thin stripes."
     x, _ = _axes(rng, size); p = rng.uniform(6, 30)
     return _mix(_mix(c[0], c[1], _line(x, p, p * rng.uniform(.2, .6))), c[2], _line(x + p / 2, p, rng.uniform(0, 3)))
 
 # %% ../nbs/14_surfaces.ipynb #fe028618
-@_surface
 def _mesh(rng, size, c):
     "Wire or wicker before a blotched ground."
     x, y = _axes(rng, size); p, w = rng.uniform(6, 18), rng.uniform(1, 3)
@@ -172,7 +152,10 @@ def _mesh(rng, size, c):
     return _mix(back, c[2], np.maximum(_line(x, p, w), _line(y, p, w)))
 
 
-@_surface
 def _clouds(rng, size, c):
     "Soft blotches."
     return _mix(c[0], c[1], fractal_noise(rng, size, size, rng.uniform(20, 60), 5) * 1.6 - .3)
+
+
+_ALL = _brick, _tiles, _planks, _gravel, _wallpaper, _plaid, _knit, _carpet, _curtain, _dots, _checker, _stripes, _mesh, _clouds
+SURFACES = {f.__name__[1:]: f for f in _ALL}  # name -> function of (source of randomness, pixels a side, (4, 3) colours) to a picture

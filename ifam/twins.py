@@ -6,15 +6,20 @@
 __all__ = ['LEAST', 'TWINS', 'Twin', 'generate']
 
 # %% ../nbs/19_twins.ipynb #a498c441
+import hashlib
 import json
 import platform
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple
 import numpy as np
 import PIL
+import scipy
+import skimage
+from joblib import Parallel, cpu_count, delayed
 from . import __version__
-from .archives import locked
+from .archives import checksum, locked
 from .scenes import imagenet, metashift, siim_acr, waterbirds
 
 # %% ../nbs/19_twins.ipynb #8ea41acf
@@ -25,7 +30,7 @@ class Twin(NamedTuple):
     "A kind of twin."
     name: str  # of the twin: datasets that read the same folder share one
     folder: str  # that is written below the root
-    write: Callable  # (folder, settings, workers, progress) -> what prepared.json says of the content
+    write: Callable  # (folder, settings, each) -> what prepared.json says of the content
     recipe: int  # raised whenever the same settings come to give other files
     sizes: dict  # number of images by split, or another number that says how much is drawn
     options: dict = {}  # other settings and their defaults
@@ -36,6 +41,21 @@ TWINS = dict(cub=_birds, waterbirds=_birds, waterbirds200=_birds,
              siim_acr=Twin('siim_acr', 'pneumothorax', siim_acr.write, siim_acr.RECIPE, siim_acr.IMAGES, siim_acr.OPTIONS),
              imagenet=Twin('imagenet', 'imagenet', imagenet.write_imagenet, imagenet.RECIPE, imagenet.IMAGES, dict(correlation=.9)),
              imagenet9=Twin('imagenet9', 'bg_challenge', imagenet.write_imagenet9, imagenet.RECIPE, imagenet.CHALLENGE))
+
+# %% ../nbs/19_twins.ipynb #5e0b6c12
+def _share_out(draw, items, workers, progress):
+    "Draw many things side by side, sixteen a job: their results, in the order of the items."
+    done = []
+    for result in Parallel(workers or cpu_count(), batch_size=16, return_as='generator')(delayed(draw)(item) for item in items):
+        done.append(result)
+        if progress: progress(len(done), len(items))
+    return done
+
+
+def _digest(folder):
+    "SHA-256 over the names and the bytes of all files."
+    files = sorted(path for path in folder.rglob('*') if path.is_file())
+    return hashlib.sha256(''.join(f'{path.relative_to(folder).as_posix()} {checksum(path)}\n' for path in files).encode()).hexdigest()
 
 # %% ../nbs/19_twins.ipynb #f74b261c
 def _finished(folder, settings):
@@ -67,15 +87,17 @@ def generate(
     settings = dict(dataset=twin.name, recipe=twin.recipe, seed=seed, **usual | settings)
     root = Path(root).expanduser().resolve()
     root.mkdir(parents=True, exist_ok=True)
-    folder, partial = root / twin.folder, root / f'.{twin.folder}.partial'
+    folder, unfinished = root / twin.folder, root / f'.{twin.folder}.partial'
     with locked(root / '.twin.lock'):
         if _finished(folder, settings): return folder
-        shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed
+        shutil.rmtree(unfinished, ignore_errors=True)  # left by a run that was killed
         try:
-            partial.mkdir()
-            versions = dict(ifam=__version__, python=platform.python_version(), numpy=np.__version__, pillow=PIL.__version__)
-            note = dict(settings=settings, **twin.write(partial, settings, workers, progress), versions=versions)
-            (partial / 'prepared.json').write_text(json.dumps(note, indent=2) + '\n')
-            partial.rename(folder)
-        finally: shutil.rmtree(partial, ignore_errors=True)
+            unfinished.mkdir()
+            versions = dict(ifam=__version__, python=platform.python_version(), numpy=np.__version__, pillow=PIL.__version__,
+                            scipy=scipy.__version__, scikit_image=skimage.__version__)
+            content = twin.write(unfinished, settings, partial(_share_out, workers=workers, progress=progress))
+            note = dict(settings=settings, sha256=_digest(unfinished), **content, versions=versions)
+            (unfinished / 'prepared.json').write_text(json.dumps(note, indent=2) + '\n')
+            unfinished.rename(folder)
+        finally: shutil.rmtree(unfinished, ignore_errors=True)
     return folder

@@ -6,7 +6,6 @@
 __all__ = ['RECIPE', 'IMAGES', 'OPTIONS', 'POSITIVE', 'CELLS', 'UID', 'draw_film', 'plan', 'write']
 
 # %% ../../nbs/17_scenes.siim_acr.ipynb #116e294d
-import hashlib
 import pickle
 from functools import partial
 from io import BytesIO
@@ -18,9 +17,11 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptureImageStorage
+from scipy.interpolate import BPoly
 from scipy.ndimage import distance_transform_edt, gaussian_filter, label
-from ..drawing import bezier, coverage, dealt, draw_all, ellipse, fractal_noise, ribbon, save_bytes, smooth_outline
+from ..drawing import collage, curve, ellipse, fractal_noise, ribbon, window
 from ..layouts.siim_acr import encode_rle
+from .waterbirds import dealt
 
 # %% ../../nbs/17_scenes.siim_acr.ipynb #35ff5c9e
 class _Film:
@@ -35,9 +36,13 @@ class _Film:
 
     def pixels(self, points): return np.asarray(points, float) @ self.turn.T * self.scale + self.centre
 
-    def fill(self, polygon): return coverage(self.pixels(polygon), self.size, self.size)
+    def fill(self, polygon):
+        points, area = self.pixels(polygon), np.zeros_like(self.x)
+        part = window(points, area.shape, 0)
+        if (points < self.size).any(0).all(): area[part] = collage([points], part)  # else it lies to the right or below
+        return area
 
-    def blob(self, points): return self.fill(smooth_outline(points, 96))
+    def blob(self, points): return self.fill(curve(points, 96))
 
     def oval(self, x, y, rx, ry): return self.fill(ellipse((x, y), (rx, ry)))
 
@@ -64,6 +69,9 @@ def _edge(x, width): return 1 / (1 + np.exp(np.clip(x / width, -30, 30)))  # fro
 
 def _bump(x, width): return np.exp(-(x / width)**2)
 
+
+def _bezier(points, n): return BPoly(np.array(points, float)[:, None], [0, 1])(np.linspace(0, 1, n))  # (n, 2), of any degree
+
 # %% ../../nbs/17_scenes.siim_acr.ipynb #a68fb030
 def _build(rng):
     "How somebody is built."
@@ -82,7 +90,7 @@ def _lung(body, side):
     base, (top, wide) = body['base'] + .05 * (side > 0), wall[[0, -1], 0]
     floor = [(wide * x, y) for x, y in ((.99, .6), (.97, .63), (.9, .5 + .16 * base), (.68, base + .01), (.42, base - .02), (.2, base - .02), (.05, base - .06))]
     inner = [(.03, .1), (.05, -.35), (.09, -.58), (.32 * top, -.7), (.58 * top, -.745), (.84 * top, -.7)]
-    return smooth_outline(np.array([*wall, *floor, *inner]) * (side, 1), 160)
+    return curve(np.array([*wall, *floor, *inner]) * (side, 1), 160)
 
 
 def _silhouette(body):
@@ -123,7 +131,7 @@ def _shoulders(film, rng):
     total = 0
     for side in (-1, 1):
         tilt = rng.normal(0, .03)
-        path = bezier([(side * x, y - tilt) for x, y in ((.09, -.56 + tilt), (.3, -.64), (.5, -.55), (.82, -.72))], 24)
+        path = _bezier([(side * x, y - tilt) for x, y in ((.09, -.56 + tilt), (.3, -.64), (.5, -.55), (.82, -.72))], 24)
         blade = [(side * x, y) for x, y in ((.66, -.66), (1, -.7), (1.02, -.45), (.85, .05), (.78, .12), (.72, -.2))]
         total += .12 * film.band(path, (.085, .06)) - .05 * film.band(path, (.045, .03))
         total += film.soft(.045 * film.blob(blade), .014) + film.soft(.07 * film.oval(side * 1.04, -.6, .15, .17), .012)
@@ -192,7 +200,7 @@ def _tube(film, body, rng, side):
     y, up, width = rng.uniform(.05, .4), rng.random() < .75, rng.uniform(.07, .095)
     wall = _cage(body, y)
     tip, by = ((rng.uniform(.2, .36), rng.uniform(-.6, -.4)), (.9 * wall, y - .35)) if up else ((rng.uniform(.2, .35), rng.uniform(.2, .35)), (.6 * wall, y + .1))
-    path = bezier([(1.4, y + rng.uniform(.1, .4)), (1.15, y + .2), (.95 * wall, y + .05), by, tip], 60) * (side, 1)
+    path = _bezier([(1.4, y + rng.uniform(.1, .4)), (1.15, y + .2), (.95 * wall, y + .05), by, tip], 60) * (side, 1)
     walls = film.band(path, width) - .6 * film.band(path[:-1], width - .03)
     hole = film.oval(*path[50], .55 * width, .55 * width)
     along = np.gradient(path, axis=0)
@@ -208,12 +216,12 @@ def _clutter(film, rng):
     sheaves, total = [], 0
     for _ in range(rng.integers(0, 4)):
         x, y, down = rng.uniform(-.75, .75), rng.uniform(-.5, .6), rng.choice([-1, 1])
-        wire = bezier([(x, y), (x + rng.normal(0, .2), y + .2 * down), (np.sign(x) * rng.uniform(.2, 1.1), 1.2 * down)], 24)
+        wire = _bezier([(x, y), (x + rng.normal(0, .2), y + .2 * down), (np.sign(x) * rng.uniform(.2, 1.1), 1.2 * down)], 24)
         sheaves.append((wire[None], .013, .7))
         total = total + .14 * film.oval(x, y, .038, .038) + .14 * film.oval(x, y, .018, .018)
     if rng.random() < .25:
         side = rng.choice([-1, 1])
-        sheaves.append((bezier([(side * .3, -1.1), (side * .22, -.6), (-.1, -.5), (-.13, -.1)], 24)[None], .016, .6))
+        sheaves.append((_bezier([(side * .3, -1.1), (side * .22, -.6), (-.1, -.5), (-.13, -.1)], 24)[None], .016, .6))
     total = total + .15 * film.lines(sheaves)
     if rng.random() < .7:
         side, at = rng.choice([-1, 1]), rng.uniform((.7, -.9), (.84, -.82))
@@ -290,9 +298,10 @@ def draw_film(
 
 def _largest(inside):
     "Without scraps: pieces of less than a tenth of the largest."
-    pieces, n = label(inside)
-    sizes = np.bincount(pieces.ravel(), minlength=n + 1)[1:]
-    return np.isin(pieces, 1 + np.flatnonzero(sizes > .1 * sizes.max(initial=0))).astype(np.uint8)
+    pieces, _ = label(inside)
+    sizes = np.bincount(pieces.flat)
+    sizes[0] = 0  # the rest of the film
+    return (sizes > .1 * sizes.max())[pieces].astype(np.uint8)
 
 # %% ../../nbs/17_scenes.siim_acr.ipynb #617e0ef7
 RECIPE = 1  # raised whenever the same settings come to give other files
@@ -364,13 +373,13 @@ def _dicom(picture, row):
 
 # %% ../../nbs/17_scenes.siim_acr.ipynb #ff26540d
 def _write_film(folder, settings, row):
-    "Draw and write one film; returns its lines of the csv and the digest of its file."
+    "Draw and write one film; returns its lines of the csv."
     drawn = draw_film(settings['seed'], row, settings['size'])
     study, series, film = _uids(row)
     home = Path(folder) / row['folder'] / study / series
     home.mkdir(parents=True)
-    digest = save_bytes(_dicom(drawn['image'], row), home / f'{film}.dcm')
-    return _runs(drawn['mask'], row['pieces']) if row['split'] != 'none' else [], digest
+    (home / f'{film}.dcm').write_bytes(_dicom(drawn['image'], row))
+    return _runs(drawn['mask'], row['pieces']) if row['split'] != 'none' else []
 
 
 def _runs(mask, pieces):
@@ -384,18 +393,16 @@ def _runs(mask, pieces):
 def write(
     folder: Path,  # exists and is empty
     settings: dict,  # seed, those of IMAGES and of OPTIONS
-    workers: int | None = None,  # processes; None is one a core
-    progress=None,  # called with (films done, films in all)
-) -> dict:  # sha256 over all files, counts: films of each of CELLS by split, unlisted films, lines of the csv
+    each=map,  # applies a function to every item of a list, here or in several processes
+) -> dict:  # counts: films of each of CELLS by split, unlisted films, lines of the csv
     "Write the twin of SIIM-ACR: films, masks and the notes on tubes. Raises as `plan` does."
     folder, settings = Path(folder), dict(seed=0) | IMAGES | OPTIONS | settings
     films = plan(**{k: settings[k] for k in ('seed', 'train', 'test', 'tube_positive', 'tube_negative')})
-    drawn = draw_all(partial(_write_film, folder, settings), films.to_dict('records'), workers, progress)
+    drawn = each(partial(_write_film, folder, settings), films.to_dict('records'))
     ids = UID.format(4) + films.uid
-    lines = [f'{uid}, {run}' for uid, (runs, _) in zip(ids, drawn) for run in runs]
+    lines = [f'{uid}, {run}' for uid, runs in zip(ids, drawn) for run in runs]
     tubes = {uid: bool(tube) for uid, tube in zip(ids[films.split == 'test'], films.tube[films.split == 'test'])}
-    digests = [digest for _, digest in drawn]
-    digests.append(save_bytes('\n'.join(['ImageId, EncodedPixels', *lines, '']).encode(), folder / 'train-rle.csv'))
-    digests.append(save_bytes(pickle.dumps(tubes, protocol=4), folder / 'cxr_tube_dict.pkl'))
+    (folder / 'train-rle.csv').write_text('\n'.join(['ImageId, EncodedPixels', *lines, '']))
+    (folder / 'cxr_tube_dict.pkl').write_bytes(pickle.dumps(tubes, protocol=4))
     cells = {s: np.bincount((2 * films.label + films.tube)[films.split == s], minlength=4).tolist() for s in ('train', 'test')}
-    return dict(sha256=hashlib.sha256(''.join(digests).encode()).hexdigest(), counts=dict(**cells, unlisted=int((films.split == 'none').sum()), lines=len(lines)))
+    return dict(counts=dict(**cells, unlisted=int((films.split == 'none').sum()), lines=len(lines)))
