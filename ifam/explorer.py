@@ -23,7 +23,7 @@ from .datasets import registry
 from .interventions import Intervention, outputs_under, ready
 from .model import Output, load
 from .plots import SIDE, blank, part_colours, parts_overlay, seen_by_stage2
-from .runs import WITH_PARTS, Run, run_folder
+from .runs import Run, run_folder
 from .training import data_folder, load_split
 from .transforms import denormalise
 
@@ -196,7 +196,7 @@ class Explorer(widgets.VBox):
         names = [runs] if isinstance(runs, str) else [str(r) for r in runs]
         if not names: raise ValueError("runs is empty: give the name of at least one run, such as 'demo'.")
         configs = [Run(run_folder(n)).config for n in names]
-        self.make_controls([(f"{n} ({c.method}" + f", K = {c.K}" * (c.method in WITH_PARTS) + ")", n) for n, c in zip(names, configs)])
+        self.make_controls([(f"{n} ({c.method}" + "".join(f", K = {K}" for name, K in vars(c).items() if name == "K") + ")", n) for n, c in zip(names, configs)])
         self.make_results()
         super().__init__([self.chooser, self.message, self.caption, self.results])
         self.open_run(split)

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['SHAPING', 'ABLATIONS', 'VARIANTS', 'GRID', 'ABLATED', 'ABLATION_K', 'CORRECTED', 'UNLIKELY', 'ELSEWHERE', 'SMALL',
-           'PROFILES', 'Planned', 'ablation_run', 'wanted', 'steps', 'Profile', 'place', 'masks_by_found', 'there',
-           'needs', 'runs_of', 'settings_of', 'resolved', 'recipes', 'measuring', 'data_mark', 'weights_mark', 'stamps',
-           'write_stamps']
+           'PROFILES', 'Planned', 'ablation_run', 'rows', 'wanted', 'steps', 'Profile', 'place', 'masks_by_found',
+           'there', 'needs', 'runs_of', 'settings_of', 'resolved', 'recipes', 'measuring', 'data_mark', 'weights_mark',
+           'stamps', 'write_stamps']
 
 # %% ../nbs/35_grid.ipynb #f9ea8fb4
 import dataclasses, hashlib, json
@@ -18,7 +18,7 @@ import pandas as pd
 from . import datasets
 from .backbones import ASSETS, DEMO
 from .config import Config
-from .methods.contract import configure, method, preset
+from .methods.contract import configure, finds_parts, method as method_named, methods, preset
 from .methods.ifam import IFAMOptions
 from .runs import write_json
 from .twins import TWINS
@@ -71,22 +71,21 @@ CORRECTED = dict(waterbirds=[("ifam", 16)], metashift=[("ifam", 8), ("pdiscoform
 UNLIKELY = {("cub", "ifam", 16, ""): (0.97, True), ("imagenet", "ifam", 1, ""): (0.99, False)}  # rows of Tables 1b and 2a without unlikely tokens: the quantile, and whether on their own data alone
 ELSEWHERE = dict(cub="waterbirds200", imagenet="imagenet9")  # what a run is measured on besides its own data
 
+def rows(
+    dataset: str,
+) -> list[tuple[str, tuple, str]]:  # method, numbers of parts, variant
+    "The rows of a dataset: the paper's, then those of methods that say that they are trained on it."
+    listed = {m for m, _, _ in GRID[dataset]}
+    return GRID[dataset] + [(m, (8,) if finds_parts(m) else (0,), "") for m in methods() if m not in listed and dataset in method_named(m).trained_on]
+
 def wanted(
     dataset: str,
-    seeds: int = 1,  # of the rows with a claim
-    claims: tuple = (*GRID, "ablations", "corrected"),  # which rows take all seeds
-) -> list[Planned]:
-    "The runs of a dataset, each once."
-    out = {}
-    def add(claim, make):
-        for seed in range(seeds if claim in claims else 1): out[make(seed).name] = make(seed)
-    for method, Ks, variant in GRID[dataset]:
-        for K in Ks:
-            corrected = (method, K) in CORRECTED.get(dataset, ())
-            add("corrected" if corrected else dataset, lambda seed: Planned(dataset, method, K, variant, seed))
-    for ablation in ABLATIONS if dataset in ABLATED else ():
-        add("" if ablation.startswith("gradient") else "ablations", lambda seed: ablation_run(dataset, ABLATION_K, ablation, seed))  # the paper says nothing of gradients
-    return list(out.values())
+    seeds: int = 1,
+) -> list[Planned]:  # each once
+    "The runs of a dataset."
+    planned = [lambda seed, m=m, K=K, v=v: Planned(dataset, m, K, v, seed) for m, Ks, v in rows(dataset) for K in Ks]
+    planned += [lambda seed, a=a: ablation_run(dataset, ABLATION_K, a, seed) for a in ABLATIONS if dataset in ABLATED]
+    return list({run.name: run for make in planned for run in map(make, range(seeds))}.values())
 
 def steps(
     run: Planned,
@@ -180,7 +179,7 @@ def recipes(
 ) -> dict[str, int]:  # what has the number, to the number
     "The recipes that a run's weights hang on, besides that of its twin."
     from ifam import found, training
-    out = {"training": training.RECIPE, f"methods.{config.method}": method(config.method).recipe, f"datasets.{config.dataset}": datasets.registry[config.dataset].recipe}
+    out = {"training": training.RECIPE, f"methods.{config.method}": method_named(config.method).recipe, f"datasets.{config.dataset}": datasets.registry[config.dataset].recipe}
     return out | ({"found": found.RECIPE} if vars(config).get("masks") == "found" else {})
 
 def measuring(

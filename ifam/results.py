@@ -15,7 +15,7 @@ from .datasets import registry
 from .evaluation import measures
 from .kept import Result, keep, read
 from .metrics import Comparison, change, redraws, reflected
-from .runs import WITH_PARTS
+from .methods.contract import finds_parts
 
 # %% ../nbs/31_results.ipynb #cc82e222
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def tidy(
     out = []
     for name, r in runs.items():
         config, data = r.saved["config"], r.saved["data"]
-        about = dict(run=name, trained_on=config["dataset"]) | dict(method=config["method"], K=config["K"] if config["method"] in WITH_PARTS else 0, seed=config["seed"]) | dict(
+        about = dict(run=name, trained_on=config["dataset"]) | dict(method=config["method"], K=config["K"] if finds_parts(config["method"]) else 0, seed=config["seed"]) | dict(
             settings=json.dumps(config, sort_keys=True), versions=json.dumps(r.saved.get("versions", {}), sort_keys=True), git=r.saved.get("git", ""), data=data.get("train", {}).get("hash", ""))
         for (on, intervention), _ in r.rows.groupby(["dataset", "intervention"], observed=True):
             loo = r.chosen.get(on, {}).get("intervention") == intervention
