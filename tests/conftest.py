@@ -10,7 +10,7 @@ SMALL = dict(twin_size=0.02, epochs=2, K=2, weights="none", micro_batch=8, batch
 TRAIN = """
 import json, sys
 from ifam.methods.contract import configure, preset, setting_names
-from ifam.training import train
+from ifam.training.loop import train
 settings = json.loads(sys.argv[1])
 method = settings.get("method", "ifam")
 settings = {name: value for name, value in settings.items() if name != "K" or "K" in setting_names(method)}

@@ -6,11 +6,11 @@ import pytest
 
 from test_papermill import QUICK, papermill
 
-from ifam import training
+from ifam.training import loop as training
 from ifam.methods.contract import configure, finds_parts, preset
-from ifam.found import mask_folder
-from ifam.training import train
-from ifam.twins import generate
+from ifam.datasets.found import mask_folder
+from ifam.training.loop import train
+from ifam.twins.generate import generate
 
 TRAINED = ("cub", "metashift", "siim_acr", "imagenet")  # waterbirds is everywhere else in these tests
 METRIC = dict(cub="AA", metashift="WGA", siim_acr="AUC", imagenet="AA")

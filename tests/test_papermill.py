@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from conftest import ROOT
 
-from ifam.model import load
+from ifam.training.opened import load
 
 
 def papermill(notebook, out, *parameters, cwd):

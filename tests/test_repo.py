@@ -214,7 +214,7 @@ def unused(root: Path) -> list[str]:
 
 
 def unthemed(root: Path) -> list[str]:
-    "Pages that draw without `theme()` of ifam.plots, or `open_page`, which calls it."
+    "Pages that draw without `theme()` of ifam.show.plots, or `open_page`, which calls it."
     text = lambda p: '\n'.join(c.source for c in code(p))
     draws, themed = r'\b(plt|sns)\.|_(figure|bars)\(', r'\b(theme\(\)|open_page\()'
     return [f'{p.relative_to(root)}: draws without theme()' for p in with_parameters(root) if re.search(draws, text(p)) and not re.search(themed, text(p))]

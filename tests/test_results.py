@@ -3,9 +3,10 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from ifam import results, tables
-from ifam.claims import judged
-from ifam.tables import Kept
+from ifam.paper import results
+from ifam.paper import tables
+from ifam.paper.claims import judged
+from ifam.paper.tables import Kept
 
 METHODS = ROOT / "figures" / "methods"
 

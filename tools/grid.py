@@ -1,6 +1,6 @@
 """What `make reproduce` runs, and what its workflow calls for each step:   .venv/bin/python tools/grid.py reproduce --profile demo
 
-The list of runs is in nbs/35_grid.ipynb, the command in nbs/37_reproduce.ipynb, the workflow in workflow/Snakefile.
+The list of runs is in nbs/09_paper/01_grid.ipynb, the command in nbs/09_paper/06_reproduce.ipynb, the workflow in workflow/Snakefile.
 """
 import argparse, sys
 from pathlib import Path
@@ -9,28 +9,28 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def reproduce(o, rest):
-    from ifam.reproduce import reproduce
+    from ifam.paper.reproduce import reproduce
     try: return reproduce(o.profile, o.data, o.runs, o.only, o.seeds, o.gpus, o.kept, o.dry_run, rest, ROOT)
     except (ValueError, FileNotFoundError) as error: sys.exit(str(error))
 
 
 def execute(o, rest):
-    from ifam.execution import execute
+    from ifam.paper.execution import execute
     execute(o.stamp, o.page, ROOT, o.gpus)
 
 
 def train_in_process(o, rest):
-    from ifam.execution import train_in_process
+    from ifam.paper.execution import train_in_process
     train_in_process(o.config, o.folder)
 
 
 def keep(o, rest):
-    from ifam.execution import keep
-    keep(o.run, o.folder, o.name)
+    from ifam.paper.execution import keep_with_times
+    keep_with_times(o.run, o.folder, o.name)
 
 
 def results(o, rest):
-    from ifam.reproduce import write_results
+    from ifam.paper.reproduce import write_results
     write_results(o.folder)
 
 

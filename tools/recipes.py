@@ -1,14 +1,14 @@
 """Record what every method does in its first steps on every dataset, under the recipes of today:   .venv/bin/python tools/recipes.py
 
-Run it after a recipe was raised, or a method or dataset came. `--check` only says what nbs/36_recipes.ipynb would say. Words are names of methods; without
+Run it after a recipe was raised, or a method or dataset came. `--check` only says what nbs/09_paper/02_recipes.ipynb would say. Words are names of methods; without
 any, all are recorded.
 """
 import argparse, json, sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from ifam.recipes import RECORD, all_first_steps, guard
-from ifam.runs import write_json
+from ifam.paper.recipes import RECORD, all_first_steps, guard
+from ifam.core.runs import write_json
 
 
 def main():

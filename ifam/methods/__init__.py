@@ -1,0 +1,1 @@
+"""One page a method, over one contract."""

@@ -1,0 +1,1 @@
+"""What a trained model attends to, and what happens when that is changed."""

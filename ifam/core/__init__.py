@@ -1,0 +1,1 @@
+"""What a run is: settings, a folder, files that are written whole."""

@@ -1,0 +1,1 @@
+"""Pictures of parts and masks, the explorer, reports."""
