@@ -3,7 +3,7 @@
 Each check is a function of a root folder that returns what is wrong, in words. It must find nothing here, and it must find what `test_checks_can_fail`
 breaks in a copy.
 """
-import ast, configparser, hashlib, re, shutil, subprocess, sys, tomllib
+import ast, configparser, hashlib, re, shutil, statistics, subprocess, sys, tomllib
 from pathlib import Path
 
 import nbformat, pytest, yaml
@@ -32,8 +32,8 @@ def code(path: Path) -> list: return [c for c in nbformat.read(path, 4).cells if
 
 
 def with_parameters(root: Path) -> list[Path]:
-    "Notebooks that papermill runs: all but the modules and the index."
-    return [p for p in notebooks(root) if not is_module(p) and p.name != 'index.ipynb']
+    "Notebooks that papermill runs: all but the modules, the index and the list of rooms."
+    return [p for p in notebooks(root) if not is_module(p) and p.name not in ('index.ipynb', 'rooms.ipynb')]
 
 
 def directive(source: str, what: str) -> bool: return re.search(rf'^#\| *{what}\b', source, re.M) is not None
@@ -136,24 +136,51 @@ def shape(root: Path) -> list[str]:
     return wrong
 
 
+def place(path: Path) -> tuple[int, int] | None:
+    "Room and number of a module notebook: nbs/02_model/03_parts.ipynb is (2, 3)."
+    found = re.search(r'/(\d+)_\w+/(\d+)_\w+\.ipynb$', path.as_posix())
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def wanted(source: str):
+    "The modules that a cell imports, lazily or not."
+    for node in ast.walk(ast.parse(re.sub(r'^[%!].*$', '', source, flags=re.M))):
+        if isinstance(node, ast.Import): yield from (a.name for a in node.names)
+        if isinstance(node, ast.ImportFrom) and not node.level: yield from (node.module, *(f'{node.module}.{a.name}' for a in node.names))
+
+
 def upward_imports(root: Path) -> list[str]:
-    "Modules that import one from the same or a higher floor; the floor is the number of the notebook."
-    floor, tree = {}, {}
-    for path in (root/'ifam').rglob('*.py'):
-        made_from = re.search(r'File to edit: \S*?(\d+)_[^/]*\.ipynb', path.read_text())
-        if made_from:
-            name = '.'.join(path.relative_to(root).with_suffix('').parts)
-            floor[name], tree[name] = int(made_from[1]), ast.parse(path.read_text())
-    wrong = []
-    for name, module in tree.items():
-        for node in ast.walk(module):
-            wanted = []
-            if isinstance(node, ast.Import): wanted = [a.name for a in node.names]
-            if isinstance(node, ast.ImportFrom):
-                base = '.'.join(name.split('.')[:-node.level] + [node.module or '']).strip('.') if node.level else node.module
-                wanted = [base, *(f'{base}.{a.name}' for a in node.names)]
-            wrong += [f'{name} (floor {floor[name]}) imports {other} (floor {floor[other]})' for other in wanted if other in floor and floor[other] >= floor[name]]
-    return wrong
+    "Pages that use a later page of their room or a later room, in test cells too. The twins, the last room, hand `generate` to all."
+    pages, places = [p for p in notebooks(root) if is_module(p) and place(p)], {}
+    for p in pages:
+        exported = next((c.source.split()[2] for c in code(p) if c.source.startswith('#| default_exp')), None)
+        if exported: places[f'ifam.{exported}'] = p
+    return [f'{p.relative_to(root)} imports {name}' for p in pages for c in code(p) for name in wanted(c.source)
+            if name in places and name != 'ifam.twins.generate' and place(places[name]) > place(p)]
+
+
+def doubled(root: Path) -> list[str]:
+    "Public names that two modules export."
+    homes = {}
+    for path in sorted((root/'ifam').rglob('*.py')):
+        said = re.search(r'^__all__ = (\[.*?\])', path.read_text(), re.S | re.M)
+        for name in ast.literal_eval(said[1]) if said else (): homes.setdefault(name, []).append(path.relative_to(root/'ifam').as_posix())
+    return [f'{name}: {" and ".join(files)}' for name, files in homes.items() if len(files) > 1]
+
+
+CELL_LINES, MEDIAN_LINES, LINE = 40, 15, 140
+
+def wide(root: Path) -> list[str]:
+    "Exported cells that are too long to read at a glance, and lines that are too long for a screen."
+    lengths, wrong = [], []
+    for path in notebooks(root):
+        for c in code(path):
+            lines = c.source.split('\n')
+            wrong += [f'{path.relative_to(root)}: a line of {len(x)}: {x.strip()[:60]}' for x in lines if len(x) > LINE]
+            if is_module(path) and directive(c.source, 'exporti?'):
+                lengths.append(len(lines) - 1)
+                if lengths[-1] > CELL_LINES: wrong.append(f'{path.relative_to(root)}: an exported cell of {lengths[-1]} lines, {lines[1][:60]}')
+    return wrong + [f'the median exported cell has {m} lines' for m in [statistics.median(lengths or [0])] if m > MEDIAN_LINES]
 
 
 def versions(root: Path) -> list[str]:
@@ -161,7 +188,7 @@ def versions(root: Path) -> list[str]:
     normal = lambda name: re.sub(r'[-_.]+', '-', name).lower()
     locked = {normal(n): v for n, v in re.findall(r'^([\w.-]+)==([^\s;\\]+)', (root/'requirements.lock').read_text(), re.M)}
     project = tomllib.loads((root/'pyproject.toml').read_text())['project']
-    direct = {normal(re.match(r'[\w.-]+', d)[0]) for d in project['dependencies'] + project['optional-dependencies']['dev']}
+    direct = {normal(re.match(r'[\w.-]+', d)[0]) for d in project['dependencies'] + [d for extra in project['optional-dependencies'].values() for d in extra] if not d.startswith('ifam[')}
     conda = yaml.safe_load((root/'environment.yml').read_text())['dependencies']
     pip = next(d['pip'] for d in conda if isinstance(d, dict))
     pinned = {normal(n): v for n, _, v in (x.partition('==') for x in pip) if v}
@@ -175,11 +202,11 @@ IMPORTED_AS = {'lightning-fabric': 'lightning_fabric', 'pillow': 'PIL', 'pyyaml'
 UNIMPORTED = {  # used without an import: where, and the words that use it
     'execnb': ('pyproject.toml', r'"nbdev==2\.4'),  # both are held back for nbdev, whose last 2.4 names no upper bound
     'ghapi': ('pyproject.toml', r'"nbdev==2\.4'),
-    'ipykernel': ('nbs/*.ipynb', r'kernel_name='),
+    'ipykernel': ('nbs/**/*.ipynb', r'kernel_name='),
     'jupyterlab': ('tests/*.py', r'"-m", "jupyterlab"'),
-    'pyarrow': ('nbs/*.ipynb', r'\.to_parquet\('),
+    'pyarrow': ('nbs/**/*.ipynb', r'\.to_parquet\('),
     'pytest-xdist': ('tools/*.py', r"'--dist'"),
-    'snakemake': ('nbs/*.ipynb', r'\\"-m\\", \\"snakemake\\"'),
+    'snakemake': ('nbs/**/*.ipynb', r'\\"-m\\", \\"snakemake\\"'),
     'snakemake-executor-plugin-slurm': ('workflow/profiles/*/*.yaml', r'executor: slurm'),
 }
 
@@ -251,7 +278,9 @@ def test_parameters_are_tagged(tmp_path): expect_none(untagged(ROOT, tmp_path))
 def test_papermill_notebooks_are_left_to_papermill(): expect_none(left_to_papermill(ROOT))
 def test_notebooks_are_executed(): expect_none(not_executed(ROOT))
 def test_notebooks_keep_their_shape(): expect_none(shape(ROOT))
-def test_modules_import_lower_floors_only(): expect_none(upward_imports(ROOT))
+def test_pages_use_lower_rooms_only(): expect_none(upward_imports(ROOT))
+def test_a_name_has_one_home(): expect_none(doubled(ROOT))
+def test_cells_and_lines_are_short(): expect_none(wide(ROOT))
 def test_environment_matches_lock(): expect_none(versions(ROOT))
 def test_dependencies_are_used(): expect_none(unused(ROOT))
 def test_pages_draw_in_one_theme(): expect_none(unthemed(ROOT))
@@ -272,7 +301,9 @@ def test_readme_links_and_mentions():
     text = (ROOT/'README.md').read_text()
     links = re.findall(r'(?:\]\(|src="|href=")(?![a-z]+:|#)([^)"#\s]+)', text)
     expect_none([f'README.md links {x}, which does not exist' for x in links if not (ROOT/x).exists()])
-    expect_none([f'{p.name} is not in the map of README.md' for p in notebooks(ROOT) if p.name != 'index.ipynb' and p.name not in text])
+    assert len(re.sub(r'```.*?```', '', text, flags=re.S).split()) <= 1600
+    listed = (ROOT/'nbs/rooms.ipynb').read_text()
+    expect_none([f'{p.name} is not in nbs/rooms.ipynb; execute it' for p in notebooks(ROOT) if p.name not in ('index.ipynb', 'rooms.ipynb') and f'{p.parent.name}/{p.name}'.removeprefix('nbs/') not in listed])
     for command in ('make demo', 'make test', 'papermill nbs/train.ipynb'): assert command in text
 
 
@@ -295,19 +326,20 @@ def small_repo(root: Path) -> Path:
     "A sound repository with two modules and one notebook for papermill."
     v4 = nbformat.v4
     def write(name, *cells):
+        (root/'nbs'/name).parent.mkdir(parents=True, exist_ok=True)
         for i, c in enumerate(cells): c['id'] = f'cell{i}'
         for c in cells:
             if c.cell_type == 'code' and 'print(' in c.source: c.outputs = [v4.new_output('stream', name='stdout', text='1\n')]
         nbformat.write(v4.new_notebook(cells=list(cells), metadata=dict(kernelspec=dict(display_name='python3', language='python', name='python3'))), root/'nbs'/name)
-    def module(number, name, body):
-        write(f'{number}_{name}.ipynb', v4.new_markdown_cell(f'# {name}\n\n> A module.'), v4.new_code_cell(f'#| default_exp {name}'), v4.new_code_cell(f'#| export\n{body}'),
+    def module(room, name, body):
+        write(f'{room}_{name}/00_{name}.ipynb', v4.new_markdown_cell(f'# {name}\n\n> A module.'), v4.new_code_cell(f'#| default_exp {name}.{name}'), v4.new_code_cell(f'#| export\n{body}'),
               v4.new_code_cell('assert True\nprint(1)'))
     for folder in ('nbs', 'ifam'): (root/folder).mkdir(parents=True)
     (root/'ifam/__init__.py').write_text('__version__ = "0.1.0"\n')
     shutil.copy(ROOT/'settings.ini', root)
     (root/'pyproject.toml').write_text('[project]\nname = "ifam"\ndependencies = []\n')
-    module('00', 'low', 'def low(): return 1')
-    module('10', 'high', 'from ifam.low import low')
+    module('01', 'low', 'def low(): return 1')
+    module('02', 'high', 'from ifam.low.low import low')
     write('train.ipynb', v4.new_raw_cell('---\nskip_exec: true\n---'), v4.new_markdown_cell('# Train\n\n> One run.'),
           v4.new_code_cell('K: int = 8  # parts', metadata=dict(tags=['parameters'])), v4.new_code_cell('print(1)'))
     tool('nbdev_clean', '--fname', 'nbs', cwd=root); tool('nbdev_export', cwd=root)
@@ -325,23 +357,26 @@ def replace(root: Path, name: str, old: str, new: str):
 
 
 BREAKS = {  # what is broken: (how, the check that must see it)
-    'execution count': (lambda r: edit(r, '00_low.ipynb', lambda nb: nb.cells[3].update(execution_count=3)), unclean),
-    'edited module': (lambda r: replace(r, 'ifam/low.py', 'return 1', 'return 2'), out_of_sync),
-    'forgotten export': (lambda r: edit(r, '00_low.ipynb', lambda nb: nb.cells[2].update(source='#| export\ndef low(): return 3')), out_of_sync),
+    'execution count': (lambda r: edit(r, '01_low/00_low.ipynb', lambda nb: nb.cells[3].update(execution_count=3)), unclean),
+    'edited module': (lambda r: replace(r, 'ifam/low/low.py', 'return 1', 'return 2'), out_of_sync),
+    'forgotten export': (lambda r: edit(r, '01_low/00_low.ipynb', lambda nb: nb.cells[2].update(source='#| export\ndef low(): return 3')), out_of_sync),
     'stray module': (lambda r: (r/'ifam/other.py').write_text(''), out_of_sync),
-    'missing module': (lambda r: (r/'ifam/low.py').unlink(), out_of_sync),
+    'missing module': (lambda r: (r/'ifam/low/low.py').unlink(), out_of_sync),
     'no tag': (lambda r: edit(r, 'train.ipynb', lambda nb: nb.cells[2].metadata.pop('tags')), untagged),
     'two tags': (lambda r: edit(r, 'train.ipynb', lambda nb: nb.cells[3].metadata.update(tags=['parameters'])), untagged),
     'tags not allowed': (lambda r: replace(r, 'settings.ini', 'allowed_cell_metadata_keys = tags', 'allowed_cell_metadata_keys ='), untagged),
     'not left to papermill': (lambda r: edit(r, 'train.ipynb', lambda nb: nb.cells.pop(0)), left_to_papermill),
-    'silent skip': (lambda r: edit(r, '00_low.ipynb', lambda nb: nb.cells[3].update(source='#| eval: false\nassert False')), lambda r: skipped(r)[1]),
-    'flagged skip': (lambda r: edit(r, '00_low.ipynb', lambda nb: nb.cells[3].update(source='#|slow\nassert False')), lambda r: skipped(r)[1]),
-    'test beside nbdev_export': (lambda r: edit(r, '00_low.ipynb', lambda nb: nb.cells[3].update(source='import nbdev\nnbdev.nbdev_export()\nassert False')), lambda r: skipped(r)[1]),
+    'silent skip': (lambda r: edit(r, '01_low/00_low.ipynb', lambda nb: nb.cells[3].update(source='#| eval: false\nassert False')), lambda r: skipped(r)[1]),
+    'flagged skip': (lambda r: edit(r, '01_low/00_low.ipynb', lambda nb: nb.cells[3].update(source='#|slow\nassert False')), lambda r: skipped(r)[1]),
+    'test beside nbdev_export': (lambda r: edit(r, '01_low/00_low.ipynb', lambda nb: nb.cells[3].update(source='import nbdev\nnbdev.nbdev_export()\nassert False')), lambda r: skipped(r)[1]),
     'not executed': (lambda r: edit(r, 'train.ipynb', lambda nb: nb.cells[3].update(outputs=[])), not_executed),
-    'error output': (lambda r: edit(r, '00_low.ipynb', lambda nb: nb.cells[3].outputs.append(nbformat.v4.new_output('error', ename='E', evalue='', traceback=[]))), not_executed),
-    'no test': (lambda r: edit(r, '00_low.ipynb', lambda nb: nb.cells[3].update(source='print(1)')), shape),
-    'long function': (lambda r: edit(r, '00_low.ipynb', lambda nb: nb.cells[2].update(source='#| export\ndef low():\n' + '    x = 1\n'*60)), shape),
-    'import from above': (lambda r: replace(r, 'ifam/low.py', 'def low', 'from .high import low\ndef low'), upward_imports),
+    'error output': (lambda r: edit(r, '01_low/00_low.ipynb', lambda nb: nb.cells[3].outputs.append(nbformat.v4.new_output('error', ename='E', evalue='', traceback=[]))), not_executed),
+    'no test': (lambda r: edit(r, '01_low/00_low.ipynb', lambda nb: nb.cells[3].update(source='print(1)')), shape),
+    'long function': (lambda r: edit(r, '01_low/00_low.ipynb', lambda nb: nb.cells[2].update(source='#| export\ndef low():\n' + '    x = 1\n'*60)), shape),
+    'import from above': (lambda r: edit(r, '01_low/00_low.ipynb', lambda nb: nb.cells[3].update(source='from ifam.high.high import low\nassert True')), upward_imports),
+    'a name twice': (lambda r: replace(r, 'ifam/high/high.py', '__all__ = []', "__all__ = ['low']"), doubled),
+    'a long line': (lambda r: edit(r, 'train.ipynb', lambda nb: nb.cells[3].update(source='x = 1  # ' + 'x'*140)), wide),
+    'a long cell': (lambda r: edit(r, '01_low/00_low.ipynb', lambda nb: nb.cells[2].update(source='#| export\n' + 'x = 1\n'*41)), wide),
     'unused dependency': (lambda r: replace(r, 'pyproject.toml', '[]', '["scikit-image>=0.24"]'), unused),
     'dependency of settings.ini': (lambda r: replace(r, 'settings.ini', '[DEFAULT]', '[DEFAULT]\nrequirements = pooch>=1.8'), unused),
     'dependency whose words are gone': (lambda r: replace(r, 'pyproject.toml', '[]', '["pyarrow>=16"]'), unused),

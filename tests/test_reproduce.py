@@ -87,11 +87,11 @@ def test_what_hangs_on_a_change_is_made_again_and_nothing_else(grid):
         path.write_text(text.replace(old, new, 1))
         try: return grid.todo()
         finally: path.write_text(text); shutil.rmtree(grid.runs / "stamps"); stamps.rename(grid.runs / "stamps")
-    assert changed("ifam/config.py", "lr_vit=1e-4", "lr_vit=2e-4") == everything
-    assert changed("ifam/config.py", "metashift=dict(image_size=224", "metashift=dict(image_size=210") == set()          # no run of these
+    assert changed("ifam/core/config.py", "lr_vit=1e-4", "lr_vit=2e-4") == everything
+    assert changed("ifam/core/config.py", "metashift=dict(image_size=224", "metashift=dict(image_size=210") == set()          # no run of these
     assert changed("ifam/methods/erm.py", "    Options = ERMOptions", "    Options, recipe = ERMOptions, 2") == {("train", erm), ("pages", "table_1a"), ("pages", "report")}
-    assert changed("ifam/reproduce.py", "RECIPE = 1", "RECIPE = 2") == pages
-    assert changed("ifam/parts.py", "def run_blocks(", "def moved(): pass\n\n\ndef run_blocks(") == set()                # a function more, renamed or moved costs nothing
+    assert changed("ifam/paper/reproduce.py", "PAGES_RECIPE = 1", "PAGES_RECIPE = 2") == pages
+    assert changed("ifam/model/parts.py", "def run_blocks(", "def moved(): pass\n\n\ndef run_blocks(") == set()                # a function more, renamed or moved costs nothing
     assert grid.todo() == set()
 
 

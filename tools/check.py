@@ -36,13 +36,13 @@ def nbdev_test(notebook: Path) -> tuple[Path, bool, float, str]:
 
 def notebooks() -> tuple[int, int]:
     "Passed and failed notebooks of nbs/: the modules and the index. Those with parameters run in tests/, through papermill."
-    todo = [*sorted((ROOT/'nbs').glob('[0-9]*.ipynb')), ROOT/'nbs/index.ipynb']
+    todo = [*sorted((ROOT/'nbs').glob('[0-9]*/[0-9]*.ipynb')), ROOT/'nbs/index.ipynb']
     passed, start = 0, time.time()
     with ThreadPoolExecutor(WORKERS) as pool:
         for i, (notebook, ok, seconds, said) in enumerate(pool.map(nbdev_test, todo), 1):
             passed += ok
             left = (time.time() - start)/i*(len(todo) - i)
-            print(f"{'ok    ' if ok else 'FAILED'} {notebook.name:<28} {seconds:5.1f} s   [{i} of {len(todo)}, about {left:.0f} s left]", flush=True)
+            print(f"{'ok    ' if ok else 'FAILED'} {notebook.parent.name + '/' + notebook.stem:<32} {seconds:5.1f} s   [{i} of {len(todo)}, about {left:.0f} s left]", flush=True)
             if not ok: print(said)
     return passed, len(todo) - passed
 
