@@ -12,9 +12,29 @@ from dataclasses import dataclass
 # %% ../../nbs/01_core/00_config.ipynb #aa013257
 RENAMED = dict(recipe="augmentation")  # settings by the name that they had before
 
+# %% ../../nbs/01_core/00_config.ipynb #6038ada6
+class _Settings:
+    "What settings of every kind can do: come back from a run, and refuse what does not fit."
+    @classmethod
+    def saved(
+        cls,
+        settings: dict,  # name to value, as `config.json` holds them
+    ):
+        "The settings that a run wrote: an earlier name is today's, and what its method never read is left out."
+        named = {RENAMED.get(name, name): value for name, value in settings.items()}
+        return cls(**{f.name: named[f.name] for f in dataclasses.fields(cls) if f.name in named})
+
+    def rules(self) -> dict[str, tuple[bool, str]]:  # setting to whether it is right, and what to give
+        "What each setting must satisfy. A method's settings add their own."
+        return _rules(self)
+
+    def __post_init__(self):
+        for name, (ok, what) in self.rules().items():
+            if not ok: raise ValueError(f"{name}={getattr(self, name)!r}: {what}.")
+
 # %% ../../nbs/01_core/00_config.ipynb #f1ef25a9
 @dataclass(frozen=True)
-class Config:
+class Config(_Settings):
     "What all methods share. A method adds its own settings (`ifam.methods`), and `configure` makes the whole of them."
     dataset: str = "waterbirds"  # a name of `ifam.datasets`
     data: str = ""  # its folder; empty: the generated twin, made on first use
@@ -34,27 +54,13 @@ class Config:
     weight_decay: float = 0.05  # normalised, see ifam.training
     clip: float = 2.0  # largest gradient norm
     ema: float = 0.0  # decay of the weights' moving average, with timm's warm-up; 0: none
-    select: str = "val"  # weights of the best epoch on val (the last where the data has no val), of the last, or of the best on test (oracle)
+    select: str = "val"  # weights of the best epoch on val (the last where there is no val), of the last, or of the best on test (oracle)
     criterion: str = ""  # what selects an epoch: AA, WGA or AUC; empty: the method's own
     augmentation: str = "birds"  # of training images, a name of `ifam.datasets.transforms`
     precision: str = "32-true"  # or bf16-mixed, as Lightning Fabric names them
     compile: bool = False  # torch.compile the model
     checkpointing: bool = False  # recompute activations in the backward pass
     workers: int = 0  # loader processes; the result does not depend on it
-
-    @classmethod
-    def saved(cls, settings: dict):
-        "The settings that a run wrote: an earlier name is today's, and what its method never read is left out."
-        named = {RENAMED.get(name, name): value for name, value in settings.items()}
-        return cls(**{f.name: named[f.name] for f in dataclasses.fields(cls) if f.name in named})
-
-    def rules(self) -> dict[str, tuple[bool, str]]:  # setting to whether it is right, and what to give
-        "What each setting must satisfy. A method's settings add their own."
-        return _rules(self)
-
-    def __post_init__(self):
-        for name, (ok, what) in self.rules().items():
-            if not ok: raise ValueError(f"{name}={getattr(self, name)!r}: {what}.")
 
 # %% ../../nbs/01_core/00_config.ipynb #8f965ddd
 def _rules(c: Config) -> dict[str, tuple[bool, str]]:
@@ -64,7 +70,8 @@ def _rules(c: Config) -> dict[str, tuple[bool, str]]:
         twin_size=(0 < c.twin_size <= 10, "give a share above 0, at most 10"),
         epochs=(c.epochs >= 1, "at least one epoch is needed"),
         micro_batch=(c.micro_batch >= 1, "at least one image is needed"),
-        batch_size=(c.batch_size >= 1 and c.batch_size % min(c.micro_batch, c.batch_size) == 0, f"give a multiple of micro_batch={c.micro_batch}"),
+        batch_size=(
+            c.batch_size >= 1 and c.batch_size % min(c.micro_batch, c.batch_size) == 0, f"give a multiple of micro_batch={c.micro_batch}"),
         seed=(0 <= c.seed < 2 ** 32, "give a number from 0 to 2^32 - 1"),
         select=(c.select in ("last", "val", "test"), "give last, val or test"),
         criterion=(c.criterion in ("", "AA", "WGA", "AUC"), "give AA, WGA or AUC"),
@@ -74,7 +81,8 @@ def _rules(c: Config) -> dict[str, tuple[bool, str]]:
         clip=(c.clip > 0, "give a norm above 0"),
         workers=(c.workers >= 0, "give 0 or more"))
     for name, value in vars(c).items():
-        if name.startswith(("w_", "lr_")) or name == "weight_decay": out[name] = (math.isfinite(value) and value >= 0, "give a number, 0 or more")
+        if name.startswith(("w_", "lr_")) or name == "weight_decay":
+            out[name] = (math.isfinite(value) and value >= 0, "give a number, 0 or more")
         if name.endswith("dropout"): out[name] = (0 <= value <= 1, "give a probability from 0 to 1")
     return out
 
@@ -82,16 +90,19 @@ def _rules(c: Config) -> dict[str, tuple[bool, str]]:
 PAPER = dict(
     cub={}, waterbirds={}, waterbirds200={}, folder={},
     metashift=dict(image_size=224),
-    siim_acr=dict(backbone="vit_base_patch14_dinov2.lvd142m", w_background_presence=0.0, augmentation="chest"),  # weights: the RAD-DINO folder
+    # its weights: the RAD-DINO folder
+    siim_acr=dict(backbone="vit_base_patch14_dinov2.lvd142m", w_background_presence=0.0, augmentation="chest"),
     imagenet=dict(image_size=224, epochs=120, batch_size=1024, precision="bf16-mixed", ema=0.9999, augmentation="imagenet"))
 SIZES = dict(  # what a smaller preset changes, whatever the data
     small=dict(backbone="vit_small_patch14_dinov2.lvd142m", image_size=224, epochs=5, batch_size=16, micro_batch=16),
-    demo=dict(backbone="vit_demo_patch8_reg4", image_size=112, epochs=3, batch_size=16, micro_batch=16, lr_vit=1e-4, augmentation="upright"))
+    demo=dict(
+        backbone="vit_demo_patch8_reg4", image_size=112, epochs=3, batch_size=16, micro_batch=16, lr_vit=1e-4, augmentation="upright"))
 
 def fast_precision() -> str:  # as Lightning Fabric names it
     "bf16-mixed where the machine multiplies in bfloat16, else 32-true: a processor without it imitates it, more than ten times slower."
     import torch
-    fast = torch.cuda.is_bf16_supported(including_emulation=False) if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability() == "AVX512"
+    if torch.cuda.is_available(): fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else: fast = torch.backends.cpu.get_cpu_capability() == "AVX512"
     return "bf16-mixed" if fast else "32-true"
 
 # %% ../../nbs/01_core/00_config.ipynb #a6be2e1f
@@ -115,7 +126,8 @@ def checked(
         if name not in kinds:
             if name in RENAMED: raise ValueError(f"The parameter {name!r} is called {RENAMED[name]!r} now.")
             near = difflib.get_close_matches(name, kinds, 1, 0.5) or [k for k in kinds if k.lower() == name.lower()]
-            raise ValueError(f"Unknown parameter {name!r}." + (f" Did you mean {near[0]!r}?" if near else f" There are: {', '.join(kinds)}."))
+            known = f" Did you mean {near[0]!r}?" if near else f" There are: {', '.join(kinds)}."
+            raise ValueError(f"Unknown parameter {name!r}." + known)
         if kinds[name] is float and type(value) is int: value = float(value)
         if kinds[name] is str and type(value) in (int, float): value = str(value)  # papermill makes a number of what looks like one
         if type(value) is not kinds[name]:

@@ -31,7 +31,10 @@ def atomic(
     finally: Path(name).unlink(missing_ok=True)
 
 # %% ../../nbs/01_core/01_runs.ipynb #f89552a3
-def write_json(path: str | Path, value):
+def write_json(
+    path: str | Path,  # the file to be
+    value,  # what json can hold
+):
     "A readable json file, written atomically."
     with atomic(path) as file: file.write_text(json.dumps(value, indent=1) + "\n")
 
@@ -64,7 +67,7 @@ def run_folder(
 
 # %% ../../nbs/01_core/01_runs.ipynb #c08542aa
 def default_name(
-    config: Config,
+    config: Config,  # of the run
 ) -> str:
     "A name that tells runs apart: data, method, K, seed."
     return "-".join([config.dataset, config.method, *(f"K{K}" for name, K in vars(config).items() if name == "K"), f"seed{config.seed}"])
@@ -88,21 +91,44 @@ def git_state() -> str:
     try: return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "ifam") else "")
     except OSError: return ""
 
-# %% ../../nbs/01_core/01_runs.ipynb #edc4ee53
-class Run:
-    "A run folder."
+# %% ../../nbs/01_core/01_runs.ipynb #b9ecfe09
+class _RunFolder:
+    "What a run folder says."
     def __init__(
         self,
-        folder: str | Path,
+        folder: str | Path,  # of the run; it need not be there yet
     ):
         self.folder = Path(folder)
 
-    def path(self, name: str) -> Path: return self.folder / name
+    def path(
+        self,
+        name: str,  # of a file
+    ) -> Path:  # where it lies in the folder
+        return self.folder / name
 
     @property
-    def finished(self) -> bool: return self.path("predictions.parquet").is_file() and self.path("model.safetensors").is_file() and not self.path("state.pt").exists()
+    def finished(self) -> bool:
+        written = self.path("predictions.parquet").is_file() and self.path("model.safetensors").is_file()
+        return written and not self.path("state.pt").exists()
 
-    def open(self, config: Config, data: dict):
+    @property
+    def saved(self) -> dict:  # the whole of config.json
+        if not self.path("config.json").is_file(): raise FileNotFoundError(f"{self.folder} is not a run: it has no config.json.")
+        return json.loads(self.path("config.json").read_text())
+
+    @property
+    def metrics(self) -> list[dict]:  # one an epoch
+        file = self.path("metrics.jsonl")
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+
+# %% ../../nbs/01_core/01_runs.ipynb #edc4ee53
+class Run(_RunFolder):
+    "A run folder."
+    def open(
+        self,
+        config: Config,  # of the run that begins or goes on
+        data: dict,  # what it sees, such as the fingerprint of each split
+    ):
         "Make the folder, or go on in one that holds the same configuration and data (`ValueError` otherwise)."
         self.folder.mkdir(parents=True, exist_ok=True)
         asked = dict(config=dataclasses.asdict(config), data=json.loads(json.dumps(data)))
@@ -111,25 +137,21 @@ class Run:
             before = dataclasses.asdict(type(config).saved(found["config"]))  # a setting that there was not yet has its default
             names = [k for k in asked["config"] if k not in FREE and before[k] != asked["config"][k]]
             names += ["the data"] if found["data"] != asked["data"] else []
-            if names: raise ValueError(f"{self.folder} holds a run with other settings ({', '.join(names)}). Give another name with -p run NAME, "
-                                       "or remove the folder.")
+            if names: raise ValueError(f"{self.folder} holds a run with other settings ({', '.join(names)}). "
+                                       "Give another name with -p run NAME, or remove the folder.")
         else: write_json(self.path("config.json"), asked | dict(versions=versions(), git=git_state()))
 
-    @property
-    def saved(self) -> dict:  # the whole of config.json
-        if not self.path("config.json").is_file(): raise FileNotFoundError(f"{self.folder} is not a run: it has no config.json.")
-        return json.loads(self.path("config.json").read_text())
-
-    def log(self, rows: list[dict]):
+    def log(
+        self,
+        rows: list[dict],  # one an epoch
+    ):
         "Write metrics.jsonl, all epochs so far."
         with atomic(self.path("metrics.jsonl")) as file: file.write_text("".join(json.dumps(r) + "\n" for r in rows))
 
-    @property
-    def metrics(self) -> list[dict]:  # one an epoch
-        file = self.path("metrics.jsonl")
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-
-    def save_state(self, state: dict):
+    def save_state(
+        self,
+        state: dict,  # what `load_state` gives back
+    ):
         "Write state.pt: tensors, numbers, strings and containers of them."
         import torch  # here alone: what only looks at runs starts in a second
         with atomic(self.path("state.pt")) as file: torch.save(state, file)
@@ -141,7 +163,7 @@ class Run:
 
 # %% ../../nbs/01_core/01_runs.ipynb #30808065
 def logits_of(
-    predictions: pd.DataFrame,
+    predictions: pd.DataFrame,  # of a run, one row an image
     stage: str = "logit",  # or stage1_logit
 ) -> np.ndarray:  # n,C
     "The logits in a table of predictions."
@@ -149,7 +171,7 @@ def logits_of(
     return predictions[sorted(names, key=lambda c: int(c.rpartition("_")[2]))].to_numpy()
 
 def classes_said(
-    predictions: pd.DataFrame,
+    predictions: pd.DataFrame,  # of a run, one row an image
     stage: str = "logit",  # or stage1_logit
 ) -> np.ndarray:  # n
     "The class with the highest logit, or as it was kept: `prediction`, `stage1_prediction`."
@@ -158,14 +180,14 @@ def classes_said(
 
 # %% ../../nbs/01_core/01_runs.ipynb #885a0e91
 def part_tokens(
-    predictions: pd.DataFrame,
+    predictions: pd.DataFrame,  # of a run, one row an image
 ) -> np.ndarray:  # K tokens of each part, over all images; empty for a model without parts
     "How much each part was used."
     names = [c for c in predictions.columns if re.fullmatch(r"part_\d+", c)]
     return predictions[sorted(names, key=lambda c: int(c.rpartition("_")[2]))].sum().to_numpy()
 
 def parts_in_use(
-    predictions: pd.DataFrame,
+    predictions: pd.DataFrame,  # of a run, one row an image
     least: float = 0.02,  # share of the foreground's tokens
 ) -> int:
     "How many parts hold more than a share of the foreground."
