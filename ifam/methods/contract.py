@@ -48,7 +48,8 @@ class PlainTraining:
         return Draw()
 
     def hand_on(self, phase: Phase, predict, train) -> dict[str, Tensor]:
-        "What a finished phase tells later ones; `predict` takes a dataset and gives the last weights' predictions, `train` gives the training split as it is evaluated."
+        """What a finished phase tells later ones; `predict` takes a dataset and gives the last weights' predictions, `train` gives the
+        training split as it is evaluated."""
         return {}
 
     def memory(self, train) -> dict[str, Tensor]:
@@ -56,7 +57,8 @@ class PlainTraining:
         return {}
 
     def image_weights(self, memory: dict[str, Tensor], losses: dict[str, Tensor], batch: dict[str, Tensor]) -> Tensor:  # n
-        "How much each image of a whole step counts in its loss, where the method reweighs. `losses` and `batch` are of all n images, over micro-batches and processes; `memory` may be changed in place."
+        """How much each image of a whole step counts in its loss, where the method reweighs. `losses` and `batch` are of all n images,
+        over micro-batches and processes; `memory` may be changed in place."""
         raise NotImplementedError
 
     def optimizer(self, phase: Phase, groups: list[dict]) -> torch.optim.Optimizer:
@@ -138,9 +140,12 @@ def preset(
 ) -> dict:  # fields that differ from the defaults
     "The settings of a preset. `ValueError` for a name that there is not."
     if name not in ("paper", *SIZES): raise ValueError(f"preset={name!r}: give demo, small or paper.")
-    if name == "paper" and dataset not in PAPER: raise ValueError(f"There is no paper preset for dataset={dataset!r}; there are {', '.join(PAPER)}.")
+    if name == "paper" and dataset not in PAPER:
+        raise ValueError(f"There is no paper preset for dataset={dataset!r}; there are {', '.join(PAPER)}.")
     own = PAPER.get(dataset, {})
-    if name != "paper": own = SIZES[name] | {k: v for k, v in own.items() if k in ("w_background_presence", "augmentation")} | dict(precision=fast_precision())
+    if name != "paper":
+        of_data = {k: v for k, v in own.items() if k in ("w_background_presence", "augmentation")}
+        own = SIZES[name] | of_data | dict(precision=fast_precision())
     own = {k: v for k, v in own.items() if k in setting_names(method)} | _find(method).presets.get(name, {})
     return own | dict(dataset=dataset, method=method)
 

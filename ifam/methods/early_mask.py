@@ -61,7 +61,8 @@ class MaskOptions(ERMOptions):
 
 # %% ../../nbs/04_methods/04_early_mask.ipynb #e0ef9f40
 class EarlyMaskMethod(Method):
-    label, source, needs = "early mask", "Aniraj, Dantas, Ienco, Marcos: Masking Strategies for Background Bias Removal. ICCVW 2023", ("mask",)
+    label, needs = "early mask", ("mask",)
+    source = "Aniraj, Dantas, Ienco, Marcos: Masking Strategies for Background Bias Removal. ICCVW 2023"
     Options = MaskOptions
 
     def build(self, classes, pretrained=True):

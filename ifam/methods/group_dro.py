@@ -23,7 +23,9 @@ class GroupDROOptions(ERMOptions):
     adjustment: float = 0.0  # C: small groups count as if their loss were larger by C over the root of their size
 
     def rules(self):
-        return super().rules() | dict(eta=(self.eta > 0, "give a step above 0"), adjustment=(self.adjustment >= 0, "give a number, 0 or more"))
+        return super().rules() | dict(
+            eta=(self.eta > 0, "give a step above 0"),
+            adjustment=(self.adjustment >= 0, "give a number, 0 or more"))
 
 # %% ../../nbs/04_methods/06_group_dro.ipynb #e3c250e0
 def group_losses(
@@ -46,7 +48,8 @@ class GroupDROMethod(ERMMethod):
 
     def memory(self, train):
         "Equal weights at first. `ValueError` for data without groups."
-        if train.metric not in ("worst_group_accuracy", "auc"): raise ValueError(f"method='group_dro' needs groups, and {train.name} has none: take another method, or data with groups.")
+        if train.metric not in ("worst_group_accuracy", "auc"):
+            raise ValueError(f"method='group_dro' needs groups, and {train.name} has none: take another method, or data with groups.")
         counts = np.bincount(train.group_ids, minlength=len(train.groups))
         return dict(q=torch.full((len(counts),), 1 / len(counts)), size=torch.tensor(counts, dtype=torch.float32))
 

@@ -31,8 +31,10 @@ class IFAMOptions(PartOptions):
     w_stage2: float = 1.0
 
     def rules(self):
-        return super().rules() | dict(straight_through=(self.straight_through in ("exact", "removal", "derivative", "none"), "give exact, removal, derivative or none"),
-                                      stage1_size=(self.stage1_size >= 0, "give pixels, or 0 for image_size"))
+        ways = ("exact", "removal", "derivative", "none")
+        return super().rules() | dict(
+            straight_through=(self.straight_through in ways, "give exact, removal, derivative or none"),
+            stage1_size=(self.stage1_size >= 0, "give pixels, or 0 for image_size"))
 
 # %% ../../nbs/04_methods/03_ifam.ipynb #9b335e79
 class IFAMMethod(Method):

@@ -24,7 +24,9 @@ class JTTOptions(ERMOptions):
     upweight: int = 100  # further times that the second one sees an image of the error set in an epoch
 
     def rules(self):
-        return super().rules() | dict(identify_epochs=(self.identify_epochs >= 1, "at least one epoch is needed"), upweight=(self.upweight >= 1, "give a whole number above 0"))
+        return super().rules() | dict(
+            identify_epochs=(self.identify_epochs >= 1, "at least one epoch is needed"),
+            upweight=(self.upweight >= 1, "give a whole number above 0"))
 
 # %% ../../nbs/04_methods/07_jtt.ipynb #e1d274fd
 class JTTMethod(ERMMethod):
@@ -40,7 +42,9 @@ class JTTMethod(ERMMethod):
         "The error set, as indices of training images."
         table = predict(train())
         wrong = np.flatnonzero(classes_said(table) != table["label"])
-        if not len(wrong): warnings.warn("JTT's first model gets every training image right: the error set is empty, and the second model is trained as ERM. Give fewer identify_epochs.")
+        if not len(wrong):
+            warnings.warn("JTT's first model gets every training image right: the error set is empty, and the second model is trained "
+                          "as ERM. Give fewer identify_epochs.")
         return dict(errors=torch.tensor(wrong))
 
     def draw(self, phase, train, known):

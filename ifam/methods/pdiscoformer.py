@@ -40,7 +40,9 @@ class PartOptions(Config):
     w_concentration: float = 0.0
 
     def rules(self):
-        return super().rules() | dict(K=(self.K >= 1, "at least one part is needed"), prototype_scale=(self.prototype_scale > 0, "give a factor above 0"))
+        return super().rules() | dict(
+            K=(self.K >= 1, "at least one part is needed"),
+            prototype_scale=(self.prototype_scale > 0, "give a factor above 0"))
 
 # %% ../../nbs/04_methods/02_pdiscoformer.ipynb #8a4af8da
 class PDiscoFormer(PartDiscovery):
@@ -66,7 +68,8 @@ def part_losses(
 ) -> dict[str, Tensor]:  # name to scalar; the weight of NAME is config.w_NAME
     "The losses that shape the parts; those of weight 0 are not computed."
     maps = first.part_maps.float()
-    losses = {name: lambda name=name: getattr(L, name)(maps) for name in ("presence", "background_presence", "total_variation", "entropy", "concentration")}
+    of_maps = ("presence", "background_presence", "total_variation", "entropy", "concentration")
+    losses = {name: lambda name=name: getattr(L, name)(maps) for name in of_maps}
     losses["orthogonality"] = lambda: L.orthogonality(first.modulated_features.float())
     def equivariance():
         motion = L.random_motion(torch.default_generator, images.shape[-1])
@@ -89,4 +92,5 @@ class PDiscoFormerMethod(Method):
         "Classification from the parts, and what shapes them."
         out = model(batch["image"])
         moved = lambda x: model(x).part_maps
-        return {"stage1": F.cross_entropy(out.logits.float(), batch["label"]), **part_losses(out.stage1, moved, batch["image"], self.config)}
+        shaping = part_losses(out.stage1, moved, batch["image"], self.config)
+        return {"stage1": F.cross_entropy(out.logits.float(), batch["label"]), **shaping}
