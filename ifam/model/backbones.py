@@ -59,7 +59,9 @@ hf_names = [(r"^embeddings\.position_embeddings$", "pos_embed"), (r"^embeddings\
             (r"\.layer_scale(\d)\.lambda1$", r".ls\1.gamma"), (r"\.mlp\.weights_in\.", ".mlp.w12."), (r"\.mlp\.weights_out\.", ".mlp.w3."),
             (r"^layernorm\.", "norm.")]
 
-def is_hf_dinov2(names) -> bool:
+def is_hf_dinov2(
+    names,  # of parameters
+) -> bool:
     "Whether parameter names are those of Hugging Face's Dinov2."
     return any(re.search(r"(^|\.)embeddings\.patch_embeddings\.projection\.weight$", n) for n in names)
 
@@ -88,7 +90,8 @@ def check_vit(
     if not isinstance(vit, VisionTransformer):
         raise ValueError(f"{type(vit).__name__} is not a timm VisionTransformer; both stages need one.")
     if vit.cls_token is None or not isinstance(vit.fc_norm, nn.Identity):
-        raise ValueError("This ViT has no class token with a final norm before pooling: create it with class_token=True, global_pool='token'.")
+        raise ValueError("This ViT has no class token with a final norm before pooling: "
+                         "create it with class_token=True, global_pool='token'.")
     vit.head, vit.head_drop = nn.Identity(), nn.Identity()
     return vit
 
@@ -105,7 +108,8 @@ def load_vit(
     state = {k: v for k, v in state.items() if not k.startswith(("head.", "head_dist."))}
     own = vit.state_dict()
     missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    wrong = [f"{k} is {tuple(state[k].shape)}, not {tuple(own[k].shape)}" for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
+    wrong = [f"{k} is {tuple(state[k].shape)}, not {tuple(own[k].shape)}"
+             for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
     if missing or unknown or wrong:
         raise ValueError(f"{source} does not fit this ViT: {len(missing)} missing {missing[:3]}, {len(unknown)} unknown {unknown[:3]}, "
                          f"{len(wrong)} of another shape {sorted(wrong)[:3]}. Is it the right architecture?")
@@ -117,7 +121,8 @@ def to_hf_dinov2(
     vit: VisionTransformer,  # without registers, position embedding including the class token
 ) -> dict[str, torch.Tensor]:  # with Hugging Face's Dinov2 names
     "The inverse of `from_hf_dinov2`, for sharing a backbone and for tests."
-    rename = [(r"^(cls_token)$", r"embeddings.\1"), (r"^reg_token$", "embeddings.register_tokens"), (r"^pos_embed$", "embeddings.position_embeddings"),
+    rename = [(r"^(cls_token)$", r"embeddings.\1"), (r"^reg_token$", "embeddings.register_tokens"),
+              (r"^pos_embed$", "embeddings.position_embeddings"),
               (r"^patch_embed\.proj\.", "embeddings.patch_embeddings.projection."), (r"^blocks\.", "encoder.layer."),
               (r"\.attn\.proj\.", ".attention.output.dense."), (r"\.ls(\d)\.gamma$", r".layer_scale\1.lambda1"), (r"^norm\.", "layernorm.")]
     out = {}
@@ -161,7 +166,8 @@ def hf_folder(
     vit: VisionTransformer,  # the architecture it is meant for
 ) -> dict[str, torch.Tensor]:  # Hugging Face's names
     "A Hugging Face Dinov2 folder, held against the architecture (`ValueError` names the setting that differs)."
-    if not (folder / "config.json").is_file(): raise FileNotFoundError(f"{folder} has no config.json: it is not a Hugging Face model folder.")
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"{folder} has no config.json: it is not a Hugging Face model folder.")
     config = json.loads((folder / "config.json").read_text())
     ours = dict(hidden_size=vit.embed_dim, num_hidden_layers=len(vit.blocks), num_attention_heads=vit.blocks[0].attn.num_heads,
                 patch_size=vit.patch_embed.patch_size[0])
@@ -196,8 +202,9 @@ def create(
         address, place = hub_address(name), weights_folder() / f"{name}.safetensors"
         try: state = timm.create_model(name, pretrained=True, img_size=image_size, num_classes=0).state_dict()
         except Exception as error:
-            raise FileNotFoundError(f"The weights of {name} could not be fetched ({type(error).__name__}). Fetch {address} on a machine with "
-                                    f"a network and save it as {place}, or give weights=PATH.") from error
+            raise FileNotFoundError(
+                f"The weights of {name} could not be fetched ({type(error).__name__}). Fetch {address} on a machine with a network "
+                f"and save it as {place}, or give weights=PATH.") from error
         return load_vit(vit, state, address)
     state = hf_folder(source, vit) if source.is_dir() else read_state_dict(source)
     return load_vit(vit, state, str(source))
@@ -206,12 +213,12 @@ def create(
 def unfuse_attention(
     model: nn.Module,  # holds timm's attention, changed in place
 ):
-    "Attention in parts instead of PyTorch's fused one, whose backward pass takes over twice as long on CPU (torch 2.11). The values agree to rounding."
+    "Attention in parts, as the backward pass of the fused one takes over twice as long on CPU (torch 2.11). The values agree to rounding."
     for module in model.modules():
         if isinstance(module, Attention): module.fused_attn = False
 
 def grid_size(
-    vit: VisionTransformer,
+    vit: VisionTransformer,  # its grid is that of the size of image it was made for
 ) -> tuple[int, int]:  # (gh, gw)
     "Rows and columns of patch tokens."
     return tuple(vit.patch_embed.grid_size)

@@ -36,11 +36,9 @@ def middles(
     edges = [((size + k) << (23 - BITS)).astype(np.int32).view(np.float32).astype(np.float64) for k in (0, 1)]
     return np.where(bins >= 0, 1, -1) * (edges[0] + edges[1]) / 2
 
-# %% ../../nbs/02_model/04_calibration.ipynb #73b5da34
-class Sketch:
-    "Counts of numbers by part and bin."
-    error = 2. ** -(BITS + 1)  # of every quantile, relative to it
-
+# %% ../../nbs/02_model/04_calibration.ipynb #fdfe8aaf
+class _Counts:
+    "Counts of numbers by part and bin, in the order of both."
     def __init__(self):
         self.keys, self.counts = np.zeros((2, 0), np.int64), np.zeros(0, np.int64)  # rows of keys: part, bin
 
@@ -53,7 +51,10 @@ class Sketch:
         if not np.isfinite(values).all(): raise ValueError("A number to be counted is not finite: the model's tokens are broken.")
         self._add(np.stack([parts, bins(values)]), np.ones(len(values), np.int64))
 
-    def merge(self, other: "Sketch"):
+    def merge(
+        self,
+        other: "Sketch",  # of other numbers; it stays as it is
+    ):
         "Add what another sketch has counted."
         self._add(other.keys, other.counts)
 
@@ -64,13 +65,21 @@ class Sketch:
         low = (codes + 2 ** 31) % 2 ** 32 - 2 ** 31
         self.keys = np.stack([(codes - low) >> 32, low])
 
-    def number(self, part: int) -> int:
+# %% ../../nbs/02_model/04_calibration.ipynb #73b5da34
+class Sketch(_Counts):
+    "Counts of numbers by part and bin."
+    error = 2. ** -(BITS + 1)  # of every quantile, relative to it
+
+    def number(
+        self,
+        part: int,  # 0 or more
+    ) -> int:
         "Numbers counted for a part."
         return int(self.counts[self.keys[0] == part].sum())
 
     def quantile(
         self,
-        part: int,
+        part: int,  # 0 or more
         q: float,  # 0 to 1
     ) -> float:  # NaN where nothing was counted for the part
         "A quantile of a part's numbers, interpolated as `numpy.quantile` does."
@@ -82,9 +91,9 @@ class Sketch:
         below, above = (middles(self.keys[1][mine])[np.searchsorted(reached, r, "right")] for r in (np.floor(rank), np.ceil(rank)))
         return float(below + (above - below) * (rank - np.floor(rank)))
 
-# %% ../../nbs/02_model/04_calibration.ipynb #a8c39309
-class Calibration:
-    "How the training tokens of each part are distributed, for both scores."
+# %% ../../nbs/02_model/04_calibration.ipynb #7d41c60b
+class _Sketches:
+    "Both scores' sketches, and the file that holds them."
     def __init__(
         self,
         K: int,  # foreground parts
@@ -93,29 +102,20 @@ class Calibration:
         self.K, self.data = K, data or {}
         self.sketches = dict(distance=Sketch(), dot=Sketch())
 
-    def thresholds(
+    def save(
         self,
-        q: float,  # share of the training tokens that stay, such as 0.99
-        score: str = "distance",  # or "dot"
-    ) -> Thresholds:
-        "The largest distance, or the smallest dot product, at which a token still belongs to its part. A part without a training token has no threshold."
-        if score not in self.sketches: raise ValueError(f"score={score!r}: give 'distance' or 'dot'.")
-        if not 0 < q <= 1: raise ValueError(f"q={q}: give the share of training tokens that stay, above 0 and at most 1, such as 0.99.")
-        values = {k: self.sketches[score].quantile(k, q if score == "distance" else 1 - q) for k in range(self.K)}
-        lenient = Sketch.error if score == "distance" else -Sketch.error
-        return Thresholds({k: v + lenient * abs(v) for k, v in values.items() if np.isfinite(v)}, score)
-
-    def merge(self, other: "Calibration"):
-        "Add what another process has counted."
-        for name, sketch in self.sketches.items(): sketch.merge(other.sketches[name])
-
-    def save(self, path: str | Path):
+        path: str | Path,  # of the file to be
+    ):
         "Write one safetensors file."
-        tensors = {f"{name}.{part}": np.ascontiguousarray(getattr(s, part)) for name, s in self.sketches.items() for part in ("keys", "counts")}
+        tensors = {f"{name}.{part}": np.ascontiguousarray(getattr(s, part))
+                   for name, s in self.sketches.items() for part in ("keys", "counts")}
         save_file(tensors, path, dict(K=str(self.K), bits=str(BITS), data=json.dumps(self.data)))
 
     @classmethod
-    def load(cls, path: str | Path) -> "Calibration":
+    def load(
+        cls,
+        path: str | Path,  # of the file
+    ) -> "Calibration":
         "Read what `save` wrote. `ValueError` for another file."
         try:
             with safe_open(path, "numpy") as file:
@@ -126,6 +126,28 @@ class Calibration:
         except Exception as error: raise ValueError(f"{path} is no calibration ({error}): calibrate the run again") from None
         return out
 
+# %% ../../nbs/02_model/04_calibration.ipynb #a8c39309
+class Calibration(_Sketches):
+    "How the training tokens of each part are distributed, for both scores."
+    def merge(
+        self,
+        other: "Calibration",  # of as many parts; it stays as it is
+    ):
+        "Add what another process has counted."
+        for name, sketch in self.sketches.items(): sketch.merge(other.sketches[name])
+
+    def thresholds(
+        self,
+        q: float,  # share of the training tokens that stay, such as 0.99
+        score: str = "distance",  # or "dot"
+    ) -> Thresholds:  # a part without a training token has none
+        "The largest distance, or the smallest dot product, at which a token still belongs to its part."
+        if score not in self.sketches: raise ValueError(f"score={score!r}: give 'distance' or 'dot'.")
+        if not 0 < q <= 1: raise ValueError(f"q={q}: give the share of training tokens that stay, above 0 and at most 1, such as 0.99.")
+        values = {k: self.sketches[score].quantile(k, q if score == "distance" else 1 - q) for k in range(self.K)}
+        lenient = Sketch.error if score == "distance" else -Sketch.error
+        return Thresholds({k: v + lenient * abs(v) for k, v in values.items() if np.isfinite(v)}, score)
+
 # %% ../../nbs/02_model/04_calibration.ipynb #0049371e
 FILE = "calibration.safetensors"  # in a run folder
 
@@ -133,11 +155,12 @@ FILE = "calibration.safetensors"  # in a run folder
 def calibrate(
     model: nn.Module,  # iFAM or PDiscoFormer
     dataset,  # the training split, with the test transform
-    batch_size: int = 32,
-    device: str | torch.device = "cpu",
-    workers: int = 0,
+    batch_size: int = 32,  # images at a time
+    device: str | torch.device = "cpu",  # where the model is
+    workers: int = 0,  # loader processes
     progress=None,  # such as tqdm: wraps the batches
-    rank: int = 0, world: int = 1,  # of how many processes this is which; each returns the whole
+    rank: int = 0,  # which of the processes this is
+    world: int = 1,  # how many there are; each returns the whole
 ) -> Calibration:
     "One pass of stage 1 over the training images. `ValueError` for a model without parts."
     first, was_training = parts_of(model), model.training
@@ -154,7 +177,11 @@ def calibrate(
     return found
 
 # %% ../../nbs/02_model/04_calibration.ipynb #07a92e3f
-def count(found: Calibration, stage1: PartDiscovery, tokens: Tensor):
+def count(
+    found: Calibration,  # what it is added to
+    stage1: PartDiscovery,  # gives the prototypes
+    tokens: Tensor,  # B,N,D patch tokens
+):
     "Add a batch of patch tokens B,N,D to a calibration."
     near = similarity(tokens, stage1.prototypes)
     part = near.argmax(1)
@@ -166,9 +193,10 @@ def count(found: Calibration, stage1: PartDiscovery, tokens: Tensor):
 
 # %% ../../nbs/02_model/04_calibration.ipynb #89b0129c
 def parts_of(
-    model: nn.Module,
+    model: nn.Module,  # iFAM or PDiscoFormer
 ) -> PartDiscovery:
     "Stage 1 of iFAM, or PDiscoFormer itself. `ValueError` for a model without parts."
     first = getattr(model, "stage1", model)
-    if not isinstance(first, PartDiscovery): raise ValueError(f"{type(model).__name__} has no parts: interventions need iFAM or PDiscoFormer.")
+    if not isinstance(first, PartDiscovery):
+        raise ValueError(f"{type(model).__name__} has no parts: interventions need iFAM or PDiscoFormer.")
     return first

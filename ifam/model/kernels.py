@@ -20,7 +20,8 @@ _compiled = triton.jit if triton else lambda f: f
 def _rows(matrix, index, real, stride, width: constexpr, padded: constexpr):
     "Rows of a T,d matrix; zeros where they are not `real`."
     channel = tl.arange(0, padded)
-    return tl.load(matrix + index[:, None].to(tl.int64) * stride + channel[None, :], mask=real[:, None] & (channel < width)[None, :], other=0.0)
+    return tl.load(matrix + index[:, None].to(tl.int64) * stride + channel[None, :],
+                   mask=real[:, None] & (channel < width)[None, :], other=0.0)
 
 # %% ../../nbs/02_model/01_kernels.ipynb #c5b7eae8
 @_compiled
@@ -67,8 +68,10 @@ def _columns(q, k, v, grad, order, counts, on, log_z, mean, out, scale, heads, T
         row = tl.load(order + image * T + i, mask=real, other=0)
         query = _rows(q + image * qb + head * qh, row, real, qt, width, padded)
         push = _rows(grad + image * gb + head * gh, row, real, gt, width, padded)
-        logit = tl.dot(query, tl.trans(key), input_precision="tf32x3") * scale - tl.load(log_z + tl.program_id(1) * T + i, mask=real, other=0.0)[:, None]
-        pushed = tl.dot(push, tl.trans(value), input_precision="tf32x3") - tl.load(mean + tl.program_id(1) * T + i, mask=real, other=0.0)[:, None]
+        logit = (tl.dot(query, tl.trans(key), input_precision="tf32x3") * scale
+                 - tl.load(log_z + tl.program_id(1) * T + i, mask=real, other=0.0)[:, None])
+        pushed = (tl.dot(push, tl.trans(value), input_precision="tf32x3")
+                  - tl.load(mean + tl.program_id(1) * T + i, mask=real, other=0.0)[:, None])
         weight = tl.exp(logit)
         if form == "removal": pushed = tl.where(own, pushed / tl.maximum(1 - weight, 1e-4), pushed)
         if form != "derivative": weight = tl.where(own, weight, tl.sigmoid(logit))
@@ -101,7 +104,8 @@ def fused_mask_gradient(
     order, counts = kept.to(torch.uint8).argsort(dim=1, descending=True, stable=True).to(torch.int32), kept.sum(1, dtype=torch.int32)
     log_z, mean, out = q.new_empty(3, B, h, T, dtype=torch.float32)
     padded = max(16, triton.next_power_of_2(d))
-    given = dict(width=d, padded=padded, block=64 if padded * q.element_size() <= 256 else 32, num_warps=4)  # four tiles fit into the shared memory of every such GPU
+    # four tiles fit into the shared memory of every such GPU
+    given = dict(width=d, padded=padded, block=64 if padded * q.element_size() <= 256 else 32, num_warps=4)
     sizes = scale, h, T, *(s for x in (q, k, v, grad) for s in x.stride()[:3])
     grid = triton.cdiv(T, given["block"]), B * h
     with torch.cuda.device_of(q):  # Triton launches on the current device

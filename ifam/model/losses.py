@@ -19,7 +19,8 @@ def _checked(part_maps, at_least=1):
     if part_maps.ndim != 4 or part_maps.shape[1] < 2:
         raise ValueError(f'part_maps should be (B, K+1, gh, gw) with K >= 1, got {tuple(part_maps.shape)}')
     if min(part_maps.shape[2:]) < at_least:
-        raise ValueError(f'part_maps of {tuple(part_maps.shape[2:])} cells are too small for a {at_least}x{at_least} pool: use larger images or smaller patches')
+        raise ValueError(f'part_maps of {tuple(part_maps.shape[2:])} cells are too small for a {at_least}x{at_least} pool: '
+                         'use larger images or smaller patches')
     return part_maps.to(torch.promote_types(part_maps.dtype, torch.float32))
 
 def _pool3(a): return F.avg_pool2d(a, 3, stride=1)   # a part should hold for more than one cell; no padding: the rim counts less
@@ -52,7 +53,7 @@ def orthogonality(
     modulated_features: torch.Tensor,  # (B, K+1, D)
     axis: str = 'parts',               # what should differ: 'parts' (the paper) or 'features' (the released code)
 ) -> torch.Tensor:  # scalar >= 0
-    "The vectors of different parts point in different directions (section 3.1, PDiscoFormer). Raises `ValueError` for another shape or axis."
+    "The vectors of different parts point in different directions (section 3.1, PDiscoFormer). `ValueError` for another shape or axis."
     if modulated_features.ndim != 3: raise ValueError(f'modulated_features should be (B, K+1, D), got {tuple(modulated_features.shape)}')
     if axis not in ('parts', 'features'): raise ValueError(f"axis should be 'parts' or 'features', got {axis!r}")
     u = modulated_features if axis == 'parts' else modulated_features.mT
@@ -88,7 +89,8 @@ class Motion:
 
     def __post_init__(self):
         if len(self.translate) != 2: raise ValueError(f'translate should be (x, y) in pixels, got {self.translate}')
-        if not (self.scale > 0 and self.image_size > 0): raise ValueError(f'scale and image_size should be positive, got {self.scale}, {self.image_size}')
+        if not (self.scale > 0 and self.image_size > 0):
+            raise ValueError(f'scale and image_size should be positive, got {self.scale}, {self.image_size}')
 
 # %% ../../nbs/02_model/06_losses.ipynb #8b8165ee
 def _motion(motion):
@@ -102,7 +104,8 @@ def random_motion(
     "A motion of PDiscoFormer's range: 90 degrees and 11 % of the side either way, scale 0.8 to 1.4."
     angle, x, y, scale = torch.rand(4, generator=generator, device=generator.device).tolist()
     shift = .11 * image_size
-    return Motion(angle=180*angle - 90, translate=(round(shift*(2*x - 1)), round(shift*(2*y - 1))), scale=.8 + .6*scale, image_size=image_size)
+    translate = round(shift*(2*x - 1)), round(shift*(2*y - 1))
+    return Motion(angle=180*angle - 90, translate=translate, scale=.8 + .6*scale, image_size=image_size)
 
 # %% ../../nbs/02_model/06_losses.ipynb #6ea3fe10
 def _affine(x, angle, translate, scale, interpolation=InterpolationMode.NEAREST):

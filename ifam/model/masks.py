@@ -66,7 +66,7 @@ def matrix_mask_gradient(
     k: Tensor,  # B,h,T,d
     v: Tensor,  # B,h,T,d
     kept: Tensor,  # B,T bool
-    scale: float,
+    scale: float,  # of the logits
     form: str,  # "exact", "removal" or "derivative"
 ) -> Tensor:  # B,T at least float32
     "See `mask_gradient`, of which this is the form by matrices, some rows at a time."
@@ -133,7 +133,11 @@ class MaskedAttention:
 # %% ../../nbs/02_model/02_masks.ipynb #13399e38
 class SoftAttention:
     "Soft-mask ablation: log(m + 1e-10) added to the key columns of patch tokens (paper, Table 5)."
-    def __init__(self, mask: Tensor, prefix: int):  # B,N in [0, 1]
+    def __init__(
+        self,
+        mask: Tensor,  # B,N in [0, 1], patch tokens only
+        prefix: int,  # class and register tokens, always seen in full
+    ):
         self.bias = F.pad((mask + 1e-10).log(), (prefix, 0))[:, None, None, :]
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
@@ -154,11 +158,18 @@ class PackedAttention:
         pieces = [F.scaled_dot_product_attention(*piece, scale=scale) for piece in zip(*(x.split(self.lengths, 2) for x in (q, k, v)))]
         return torch.cat(pieces, 2)
 
-    def together(self, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:
+    def together(
+        self,
+        q: Tensor,  # 1,h,T,d
+        k: Tensor,  # 1,h,T,d
+        v: Tensor,  # 1,h,T,d
+        scale: float,  # of the logits
+    ) -> Tensor:  # 1,h,T,d
         "All images at once, on a GPU."
         q, k, v = (x.to(v.dtype).transpose(1, 2) for x in (q, k, v))  # autocast leaves normalised queries and keys in float32
         longest, learning = max(self.lengths), torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v))
-        output, *_ = torch.ops.aten._efficient_attention_forward(q, k, v, None, self.starts, self.starts, longest, longest, 0.0, 0, learning, scale=scale)
+        output, *_ = torch.ops.aten._efficient_attention_forward(
+            q, k, v, None, self.starts, self.starts, longest, longest, 0.0, 0, learning, scale=scale)
         return output.transpose(1, 2)
 
 # %% ../../nbs/02_model/02_masks.ipynb #8ad53b89
@@ -181,6 +192,7 @@ def make_selective(
     for i, block in enumerate(vit.blocks):
         attention = getattr(block, "attn", None)
         if type(attention) not in (Attention, SelectiveAttention):
-            raise ValueError(f"Block {i} of this ViT has {type(attention).__name__} for attention; masking is defined for timm's Attention.")
+            raise ValueError(f"Block {i} of this ViT has {type(attention).__name__} for attention; "
+                             "masking is defined for timm's Attention.")
         attention.__class__ = SelectiveAttention  # the same module with another forward
     return vit

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from fastcore.basics import patch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -74,7 +73,11 @@ class Thresholds:
     def __post_init__(self):
         if self.score not in ("distance", "dot"): raise ValueError(f"score={self.score!r}: give 'distance' or 'dot'.")
 
-    def vector(self, K: int, like: Tensor) -> Tensor:  # K
+    def vector(
+        self,
+        K: int,  # foreground parts
+        like: Tensor,  # gives the device
+    ) -> Tensor:  # K
         "One number a part, infinitely lenient where none is set."
         check_parts(self.values, K)
         lenient = float("inf") if self.score == "distance" else -float("inf")
@@ -126,9 +129,9 @@ def run_blocks(
         x = checkpoint(block, x, use_reentrant=False, **keywords) if recompute else block(x, **keywords)
     return x
 
-# %% ../../nbs/02_model/03_parts.ipynb #bbdecb20
-class PartDiscovery(nn.Module):
-    "Stage 1 of iFAM, and the whole of PDiscoFormer (paper, section 3.2)."
+# %% ../../nbs/02_model/03_parts.ipynb #c983578e
+class _Stage1Tokens(nn.Module):
+    "The weights of stage 1, and the patch tokens that all else of it reads."
     def __init__(
         self,
         vit: nn.Module,  # timm ViT with a class token; frozen here but for its class, register and position tokens
@@ -136,13 +139,15 @@ class PartDiscovery(nn.Module):
         num_classes: int,  # C
         part_dropout: float = 0.3,  # probability that a part's vector is dropped in training, 0 to 1
         shared_noise: bool = True,  # False: the mask gets a second Gumbel draw, as in the released code
-        prototype_scale: float = 1.0,  # of the prototypes' first values; well below 1, the losses decide which tokens are background, not the draw
+        # of the prototypes' first values; well below 1, the losses decide which tokens are background, not the draw
+        prototype_scale: float = 1.0,
     ):
         super().__init__()
         if K < 1: raise ValueError(f"K={K}: at least one foreground part is needed.")
         self.vit, self.K, self.shared_noise = check_vit(vit), K, shared_noise
         dim = vit.embed_dim
-        self.prototypes = nn.Parameter(torch.empty(K + 1, dim).uniform_(-dim ** -0.5, dim ** -0.5) * prototype_scale)  # as a 1x1 convolution starts
+        first = torch.empty(K + 1, dim).uniform_(-dim ** -0.5, dim ** -0.5)  # as a 1x1 convolution starts
+        self.prototypes = nn.Parameter(first * prototype_scale)
         self.modulation = nn.LayerNorm((dim, K + 1))
         self.dropout = nn.Dropout1d(part_dropout)
         self.classifier = nn.Linear(dim, num_classes, bias=False)
@@ -150,14 +155,24 @@ class PartDiscovery(nn.Module):
         self.checkpointing = False
         for name, parameter in vit.named_parameters(): parameter.requires_grad_(name in ("cls_token", "reg_token", "pos_embed"))
 
-    def tokens(self, images: Tensor) -> Tensor:  # B,N,D
+    def tokens(
+        self,
+        images: Tensor,  # B,3,H,W normalised; resized where the ViT has another size
+    ) -> Tensor:  # B,N,D
         "Patch tokens after the final norm."
         size = self.vit.patch_embed.img_size
         if tuple(images.shape[-2:]) != tuple(size): images = F.interpolate(images, size, mode="bilinear", antialias=True)
         x = self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(images)))
         return self.vit.norm(run_blocks(self.vit, x, checkpointing=self.checkpointing))[:, self.vit.num_prefix_tokens:]
 
-    def part_maps(self, tokens: Tensor, drop=()) -> tuple[Tensor, Tensor]:  # twice B,K+1,gh,gw: for stage 1, for the mask
+# %% ../../nbs/02_model/03_parts.ipynb #5004fbf9
+class _Stage1Maps(_Stage1Tokens):
+    "The part maps of stage 1, and what interventions make of them."
+    def part_maps(
+        self,
+        tokens: Tensor,  # B,N,D
+        drop=(),  # indices of parts sent to the background, besides those that are dropped already
+    ) -> tuple[Tensor, Tensor]:  # twice B,K+1,gh,gw: for stage 1, for the mask
         "Maps of a batch of tokens, after the interventions that are switched on."
         scores = similarity(tokens, self.prototypes)
         limits = self.thresholds.vector(self.K, scores) if self.thresholds else None
@@ -175,16 +190,32 @@ class PartDiscovery(nn.Module):
         return draws[0], draws[-1]
 
     @staticmethod
-    def far(scores: Tensor, part_maps: Tensor, limits: Tensor) -> Tensor:  # B,N bool
+    def far(
+        scores: Tensor,  # B,K+1,N minus the squared distances
+        part_maps: Tensor,  # B,K+1,N
+        limits: Tensor,  # K+1 distances
+    ) -> Tensor:  # B,N bool
         "Tokens farther from their own part's prototype than that part's threshold."
         own = part_maps.argmax(1)
         return (-scores).clamp(min=0).sqrt().gather(1, own[:, None])[:, 0] > limits[own]
 
-    def read(self, tokens: Tensor, drop_parts=()) -> Stage1Output:
+# %% ../../nbs/02_model/03_parts.ipynb #5c1e90ad
+class _Stage1Heads(_Stage1Maps):
+    "What stage 1 says of its maps."
+    def read(
+        self,
+        tokens: Tensor,  # B,N,D patch tokens
+        drop_parts=(),  # indices of parts sent to the background
+    ) -> Stage1Output:
         "All that follows the ViT, which is nearly free: part maps and logits of patch tokens B,N,D."
         return self.classify(tokens, *self.part_maps(tokens, drop_parts))
 
-    def classify(self, tokens: Tensor, part_maps: Tensor, mask_maps: Tensor) -> Stage1Output:
+    def classify(
+        self,
+        tokens: Tensor,  # B,N,D patch tokens
+        part_maps: Tensor,  # B,K+1,gh,gw
+        mask_maps: Tensor,  # B,K+1,gh,gw from which the mask is made
+    ) -> Stage1Output:
         "What given maps B,K+1,gh,gw say of patch tokens B,N,D."
         features = pool_parts(part_maps, tokens)
         modulated = self.modulation(features.transpose(1, 2)).transpose(1, 2)
@@ -192,35 +223,39 @@ class PartDiscovery(nn.Module):
         mask = binary_mask(mask_maps.detach().flatten(2))
         return Stage1Output(part_logits.mean(1), part_maps, mask, part_logits, features, modulated, mask_maps)
 
-    def forward(self, images: Tensor, drop_parts=()) -> Stage1Output:
+# %% ../../nbs/02_model/03_parts.ipynb #bbdecb20
+class PartDiscovery(_Stage1Heads):
+    "Stage 1 of iFAM, and the whole of PDiscoFormer (paper, section 3.2)."
+    def forward(
+        self,
+        images: Tensor,  # B,3,H,W normalised
+        drop_parts=(),  # indices of parts sent to the background
+    ) -> Stage1Output:
         "Part maps and logits of normalised images B,3,H,W. `drop_parts` are indices of parts sent to the background."
         return self.read(self.tokens(images), drop_parts)
 
-# %% ../../nbs/02_model/03_parts.ipynb #55fc5bf2
-@patch
-def set_thresholds(
-    self: PartDiscovery,
-    values: dict | None,  # part index to threshold; None removes them
-    score: str = "distance",  # or "dot", as the released code
-):
-    "From now on tokens that are unlikely for their part are background (paper, section 3.4)."
-    self.thresholds = Thresholds({int(k): float(v) for k, v in values.items()}, score) if values else None
+    def set_thresholds(
+        self,
+        values: dict | None,  # part index to threshold; None removes them
+        score: str = "distance",  # or "dot", as the released code
+    ):
+        "From now on tokens that are unlikely for their part are background (paper, section 3.4)."
+        self.thresholds = Thresholds({int(k): float(v) for k, v in values.items()}, score) if values else None
 
-# %% ../../nbs/02_model/03_parts.ipynb #76d1773a
-@patch
-@contextlib.contextmanager
-def intervened(
-    self: PartDiscovery,
-    drop_parts=(),  # indices of parts whose tokens become background
-    q: float | None = None,  # tokens beyond this quantile of their part's training tokens become background, such as 0.99
-    score: str = "distance",  # how far "beyond" is: "distance", or "dot" as the released code
-):
-    "Interventions on stage 1 while the block runs. `ValueError` for a part that is not there, or `q` without a calibration."
-    check_parts(drop_parts, self.K)
-    before = self.dropped, self.thresholds
-    if q is not None and self.calibration is None:
-        raise ValueError(f"q={q}: the thresholds of this model are not calibrated yet. Run nbs/intervene.ipynb on its run, or ifam.interventions.calibrate.")
-    limits = self.thresholds if q is None else self.calibration.thresholds(q, score)
-    self.dropped, self.thresholds = self.dropped | frozenset(drop_parts), limits
-    try: yield self
-    finally: self.dropped, self.thresholds = before
+    @contextlib.contextmanager
+    def intervened(
+        self,
+        drop_parts=(),  # indices of parts whose tokens become background
+        q: float | None = None,  # tokens beyond this quantile of their part's training tokens become background, such as 0.99
+        score: str = "distance",  # how far "beyond" is: "distance", or "dot" as the released code
+    ):
+        "Interventions on stage 1 while the block runs. `ValueError` for a part that is not there, or `q` without a calibration."
+        check_parts(drop_parts, self.K)
+        before = self.dropped, self.thresholds
+        if q is not None and self.calibration is None:
+            raise ValueError(f"q={q}: the thresholds of this model are not calibrated yet. "
+                             "Run nbs/intervene.ipynb on its run, or ifam.interventions.calibrate.")
+        limits = self.thresholds if q is None else self.calibration.thresholds(q, score)
+        self.dropped, self.thresholds = self.dropped | frozenset(drop_parts), limits
+        try: yield self
+        finally: self.dropped, self.thresholds = before

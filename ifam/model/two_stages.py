@@ -134,13 +134,13 @@ def distinct(
     rows, which = torch.cat([image[..., None], masks], 2).flatten(0, 1).unique(dim=0, return_inverse=True)
     return rows[:, 1:], rows[:, 0].long(), which.view(V, B)
 
-# %% ../../nbs/02_model/05_two_stages.ipynb #85fb361c
-class IFAM(nn.Module):
-    "Two stages joined by a binary mask (paper, section 3)."
+# %% ../../nbs/02_model/05_two_stages.ipynb #082e88b7
+class _TwoStages(nn.Module):
+    "Two stages, and what stage 2 is shown."
     def __init__(
         self,
-        stage1: PartDiscovery,
-        stage2: MaskedViT,
+        stage1: PartDiscovery,  # finds the parts
+        stage2: MaskedViT,  # predicts from the tokens that are kept
         part_dropout: float = 0.3,  # of the mask, in training
         soft_masks: bool = False,  # ablation
     ):
@@ -151,6 +151,32 @@ class IFAM(nn.Module):
     @property
     def K(self) -> int: return self.stage1.K
 
+    def mask(
+        self,
+        first: Stage1Output,  # of a batch
+        soft: bool = False,  # ablation
+    ) -> Tensor:  # B,N on stage 2's grid
+        "What stage 2 is shown of a batch."
+        maps, p = first.mask_maps.flatten(2), self.part_dropout if self.training else 0.0
+        mask = soft_mask(maps, p) if soft else binary_mask(maps, p, self.stage2.straight_through != "none" and self.training)
+        return repeat_mask(mask, grid_size(self.stage1.vit), grid_size(self.stage2.vit))
+
+    def set_thresholds(
+        self,
+        values: dict | None,  # part index to threshold; None removes them
+        score: str = "distance",  # or "dot", as the released code
+    ):
+        "See `PartDiscovery.set_thresholds`."
+        self.stage1.set_thresholds(values, score)
+
+    def roles(self) -> dict[str, str]:  # parameter name to one of vit, prototypes, modulation, head
+        "Which learning rate each parameter takes (paper, Appendix A)."
+        of_stage2 = lambda name: "vit" if name.startswith("stage2.vit.") else "head"
+        return {n: part_role(n) if n.startswith("stage1.") else of_stage2(n) for n, _ in self.named_parameters()}
+
+# %% ../../nbs/02_model/05_two_stages.ipynb #85fb361c
+class IFAM(_TwoStages):
+    "Two stages joined by a binary mask (paper, section 3)."
     def forward(
         self,
         images: Tensor,  # B,3,H,W normalised
@@ -164,12 +190,6 @@ class IFAM(nn.Module):
         mask = self.mask(first, soft)
         return Output(self.stage2(images, mask, soft, packed), first.logits, first.part_maps, mask, first)
 
-    def mask(self, first: Stage1Output, soft: bool = False) -> Tensor:  # B,N on stage 2's grid
-        "What stage 2 is shown of a batch."
-        maps, p = first.mask_maps.flatten(2), self.part_dropout if self.training else 0.0
-        mask = soft_mask(maps, p) if soft else binary_mask(maps, p, self.stage2.straight_through != "none" and self.training)
-        return repeat_mask(mask, grid_size(self.stage1.vit), grid_size(self.stage2.vit))
-
     def complete(
         self,
         images: Tensor,  # B,3,H,W normalised
@@ -181,17 +201,14 @@ class IFAM(nn.Module):
         logits = torch.cat([self.stage2(images, m, self.soft_masks, owner=o) for m, o in zip(masks.split(step), owner.split(step))])
         return [Output(logits[w], first.logits, first.part_maps, masks[w], first) for first, w in zip(readings, which)]
 
-    def intervened(self, drop_parts=(), q: float | None = None, score: str = "distance"):
+    def intervened(
+        self,
+        drop_parts=(),  # indices of parts whose tokens become background
+        q: float | None = None,  # quantile beyond which tokens become background, such as 0.99
+        score: str = "distance",  # or "dot" as the released code
+    ):
         "See `PartDiscovery.intervened`."
         return self.stage1.intervened(drop_parts, q, score)
-
-    def set_thresholds(self, values: dict | None, score: str = "distance"):
-        "See `PartDiscovery.set_thresholds`."
-        self.stage1.set_thresholds(values, score)
-
-    def roles(self) -> dict[str, str]:  # parameter name to one of vit, prototypes, modulation, head
-        "Which learning rate each parameter takes (paper, Appendix A)."
-        return {n: part_role(n) if n.startswith("stage1.") else "vit" if n.startswith("stage2.vit.") else "head" for n, _ in self.named_parameters()}
 
 # %% ../../nbs/02_model/05_two_stages.ipynb #f9cb8201
 def part_role(
@@ -240,7 +257,7 @@ def from_release(
 
 # %% ../../nbs/02_model/05_two_stages.ipynb #df4a9e52
 def vit_of(
-    config: Config,
+    config: Config,  # its backbone, image size and weights
     pretrained: bool = True,  # False: random weights, to be overwritten
 ) -> VisionTransformer:
     "The ViT that a configuration asks for."
