@@ -41,7 +41,8 @@ def rows(
 @torch.inference_mode()
 def predict_each(
     model: nn.Module,  # in evaluation
-    outputs,  # callable: images B,3,H,W, and what else the model `reads` of a record by name, to a list of outputs, such as one an intervention
+    # callable: images B,3,H,W, and what else the model `reads` of a record by name, to a list of outputs, such as one an intervention
+    outputs,
     dataset,  # of ifam.datasets, with an evaluation transform; its masks are used where it gives them
     batch_size: int = 32,
     device: str | torch.device = "cpu",
@@ -93,7 +94,8 @@ def _accuracies(predictions, metric, train_groups):
     if metric != "worst_group_accuracy" or "group" not in predictions: return table
     group = predictions["group"].to_numpy()
     table["WGA"] = partial(metrics.worst_group_accuracy, said, label, group)
-    if train_groups is None or not set(np.flatnonzero(train_groups)) <= set(group): return table  # MetaShift trains on groups that are absent here
+    # MetaShift trains on groups that are absent here
+    if train_groups is None or not set(np.flatnonzero(train_groups)) <= set(group): return table
     return table | {"AA, groups weighted as in training": partial(metrics.train_weighted_accuracy, said, label, group, train_groups)}
 
 # %% ../../nbs/05_measures/01_evaluation.ipynb #668ed2a1
@@ -150,7 +152,8 @@ def summary(
     for name, measured in measures(predictions, metric, train_groups).items():
         e = measured()
         out.append((name, float(e), getattr(e, "low", np.nan), getattr(e, "high", np.nan), getattr(e, "n", n)))
-    if "family" not in predictions and len(part_tokens(predictions)): out.append(("parts in use", parts_in_use(predictions), np.nan, np.nan, n))
+    if "family" not in predictions and len(part_tokens(predictions)):
+        out.append(("parts in use", parts_in_use(predictions), np.nan, np.nan, n))
     return pd.DataFrame(out, columns=["metric", "value", "low", "high", "n"])
 
 # %% ../../nbs/05_measures/01_evaluation.ipynb #f5b30bfb
@@ -162,5 +165,7 @@ def summary_markdown(
     lines = ["| | % | 95 % interval | n |", "|---|---|---|---|"]
     for r in table.itertuples():
         interval = "" if np.isnan(r.low) else f"{r.low:.1f} to {r.high:.1f}"
-        lines.append(f"| parts in use (their number) | {r.value:.0f} | | {r.n} |" if r.metric == "parts in use" else f"| {r.metric} | {r.value:.1f} | {interval} | {r.n} |")
-    return "\n".join(lines) + "\n" + f"\n**This run failed: {', '.join(failed)}.** Its numbers say little about the method.\n" * bool(failed)
+        if r.metric == "parts in use": lines.append(f"| parts in use (their number) | {r.value:.0f} | | {r.n} |")
+        else: lines.append(f"| {r.metric} | {r.value:.1f} | {interval} | {r.n} |")
+    warning = f"\n**This run failed: {', '.join(failed)}.** Its numbers say little about the method.\n" * bool(failed)
+    return "\n".join(lines) + "\n" + warning

@@ -24,7 +24,8 @@ def _columns(**named):
     out = {k: np.asarray(v) for k, v in named.items() if v is not None}
     shapes = {k: v.shape for k, v in out.items()}
     if len(set(shapes.values())) > 1 or any(len(s) != 1 or s[0] == 0 for s in shapes.values()):
-        raise ValueError(f'expected one entry an image in each, and at least one image; got {", ".join(f"{k} {s}" for k, s in shapes.items())}')
+        told = ', '.join(f'{k} {s}' for k, s in shapes.items())
+        raise ValueError(f'expected one entry an image in each, and at least one image; got {told}')
     return out.values()
 
 def _sums(weights, *columns):
@@ -115,7 +116,7 @@ def worst_group_accuracy(
     groups: np.ndarray,       # (N,) group ids from 0
     weights: np.ndarray | None = None,  # (N,) or (R, N)
 ) -> Estimate:  # percent; n is the worst group's
-    "WGA: the smallest accuracy over the groups that occur, with a 95 % interval for the minimum. Raises `ValueError` as `group_accuracies`."
+    "WGA: the smallest accuracy over the groups that occur, with a 95 % interval for the minimum. `ValueError` as `group_accuracies`."
     by_group = group_accuracies(predictions, labels, groups, weights=weights)
     if weights is not None: return np.fmin.reduce(by_group, -1)
     present = [e for e in by_group if e.n]
@@ -184,7 +185,8 @@ def family_predictions(
 ) -> np.ndarray:  # (N,) predicted families; -1 is never right
     "Map a model's classes to ImageNet-9's. Raises `ValueError` for a class that the mapping does not know."
     predictions, families = np.asarray(predictions), np.asarray(families)
-    if len(predictions) and predictions.max() >= len(families): raise ValueError(f'the model predicts class {predictions.max()}, and the mapping knows {len(families)} classes')
+    if len(predictions) and predictions.max() >= len(families):
+        raise ValueError(f'the model predicts class {predictions.max()}, and the mapping knows {len(families)} classes')
     return families[predictions]
 
 # %% ../../nbs/05_measures/00_metrics.ipynb #bf91c2cc
@@ -198,7 +200,9 @@ def challenge_accuracy(
     progress=None,       # such as tqdm: wraps the foregrounds
 ) -> tuple[Estimate, np.ndarray]:  # percent of foregrounds never mistaken; (N,) backgrounds tried on each
     "ImageNet-9's challenge accuracy (Xiao et al. 2021). Raises `ValueError` for arrays that do not belong together."
-    if not len(foregrounds) == len(masks) == len(labels) or not len(backgrounds): raise ValueError(f'{len(foregrounds)} foregrounds, {len(masks)} masks, {len(labels)} labels should be one an image, and there should be a background')
+    if not len(foregrounds) == len(masks) == len(labels) or not len(backgrounds):
+        raise ValueError(f'{len(foregrounds)} foregrounds, {len(masks)} masks, {len(labels)} labels should be one an image, '
+                         'and there should be a background')
     order, robust, tried = list(range(len(backgrounds))), 0, np.zeros(len(labels), int)
     for i in progress(range(len(labels))) if progress else range(len(labels)):
         image, inside = torch.as_tensor(foregrounds[i]), torch.as_tensor(masks[i]) > 0
@@ -303,7 +307,8 @@ def _box_coordinates(data, image_size, what):
     missing = {'part_maps', 'landmarks', 'boxes'} - set(data)
     if missing: raise ValueError(f'{what} lacks {", ".join(sorted(missing))}')
     a, landmarks, boxes = (torch.as_tensor(data[k]).double().cpu() for k in ('part_maps', 'landmarks', 'boxes'))
-    if not len(a) == len(landmarks) == len(boxes): raise ValueError(f'{what}: {len(a)} part_maps, {len(landmarks)} landmarks, {len(boxes)} boxes should be one an image')
+    if not len(a) == len(landmarks) == len(boxes):
+        raise ValueError(f'{what}: {len(a)} part_maps, {len(landmarks)} landmarks, {len(boxes)} boxes should be one an image')
     corner, side = boxes[:, None, -4:-2], boxes[:, None, -2:]
     if (side <= 0).any(): raise ValueError(f'{what}: the box of image {int((side <= 0).any(2).squeeze(1).nonzero()[0])} has no area')
     a = a[:, :-1]
@@ -366,8 +371,9 @@ def nmi_ari(
     image_size: int,          # side of the square images in whose pixels the landmarks are
     weights: np.ndarray | None = None,  # (N,) whole numbers: scikit-learn's measures count, and do not weigh
 ) -> Clustering:  # percent
-    "NMI and ARI of parts and landmarks (method, section 7). Raises `ValueError` without a visible landmark, or for arrays of different lengths."
-    if len(part_maps) != len(landmarks): raise ValueError(f'{len(part_maps)} part_maps and {len(landmarks)} landmarks should be one an image')
+    "NMI and ARI of parts and landmarks (method, section 7). `ValueError` without a visible landmark, or for arrays of different lengths."
+    if len(part_maps) != len(landmarks):
+        raise ValueError(f'{len(part_maps)} part_maps and {len(landmarks)} landmarks should be one an image')
     landmarks, parts = torch.as_tensor(landmarks).cpu(), []
     x, y = landmarks[..., 1:3].floor().long().clamp(0, image_size - 1).unbind(-1)        # (N, L)
     for a, column, row in zip(part_maps.cpu().split(8), x.split(8), y.split(8)):

@@ -52,14 +52,19 @@ def data_folder(
 ) -> Path:
     "The folder of the data: the given one, or the generated twin, which is made where it is not there yet."
     if config.data:
-        if not Path(config.data).exists(): raise FileNotFoundError(f"data={config.data!r} is not a folder{' or a csv' * (config.dataset == 'folder')}. Give the folder of {config.dataset}"
-                                                                   + (", or leave data empty for the generated twin." if config.dataset in twins.TWINS else "."))
+        if not Path(config.data).exists():
+            kind, generated = " or a csv" * (config.dataset == "folder"), ", or leave data empty for the generated twin"
+            raise FileNotFoundError(f"data={config.data!r} is not a folder{kind}. Give the folder of {config.dataset}"
+                                    + generated * (config.dataset in twins.TWINS) + ".")
         return Path(config.data)
-    if config.dataset not in twins.TWINS: raise ValueError(f"data is empty, and there is no generated twin of {config.dataset}: give its folder.")
+    if config.dataset not in twins.TWINS:
+        raise ValueError(f"data is empty, and there is no generated twin of {config.dataset}: give its folder.")
     twin = twins.TWINS[config.dataset]
     options = {"correlation": config.correlation} if "correlation" in twin.options else {}
-    root = home() / "data" / "-".join(["twin", twin.name, *(f"{v:g}" for v in options.values())] + [f"x{config.twin_size:g}"] * (config.twin_size != 1))
-    with reporting(progress, "twin") as report: twins.generate(config.dataset, root, TWIN_SEED, config.twin_size, progress=report, **options)
+    name = ["twin", twin.name, *(f"{v:g}" for v in options.values())] + [f"x{config.twin_size:g}"] * (config.twin_size != 1)
+    root = home() / "data" / "-".join(name)
+    with reporting(progress, "twin") as report:
+        twins.generate(config.dataset, root, TWIN_SEED, config.twin_size, progress=report, **options)
     if given_masks(config) == "found": twin_masks(config, root, progress)
     return root
 
@@ -82,7 +87,8 @@ def twin_masks(
     note = mask_folder(images) / "found.json"
     with locked(mask_folder(images).with_suffix(".lock")), torch.random.fork_rng(devices=[]), reporting(progress, "masks") as report:
         vit = create(DEMO, DEMO_TRAINING["image_size"]).eval()
-        if note.is_file() and json.loads(note.read_text())["settings"]["weights_sha256"] != weights_digest(vit): shutil.rmtree(note.parent)  # by an earlier backbone
+        if note.is_file() and json.loads(note.read_text())["settings"]["weights_sha256"] != weights_digest(vit):
+            shutil.rmtree(note.parent)  # by an earlier backbone
         found_masks(images, vit, DEMO, teach=[images / f for f in train.files], progress=report, **DEMO_TRAINING)
 
 # %% ../../nbs/06_training/02_data.ipynb #46cc2453
@@ -96,13 +102,18 @@ def load_split(
     "A split with the transform of the configuration. `ValueError` or `FileNotFoundError` where the method reads masks and there are none."
     make, masks = train_transform if augment else eval_transform, given_masks(config)
     transform = make(config.image_size, *normalisation(config), datasets.registry[config.dataset].augmentation or config.augmentation)
-    if masks and transform.image_only: raise ValueError(f"method={config.method!r} reads the object's mask, and the augmentation {config.augmentation!r} moves images only: take another.")
+    if masks and transform.image_only:
+        raise ValueError(f"method={config.method!r} reads the object's mask, and the augmentation {config.augmentation!r} moves images "
+                         "only: take another.")
     data = datasets.load(config.dataset, folder, split, transform=transform, annotations=annotations or masks == "annotated")
     if masks == "found":
         images = data.home / data.folder
-        if not mask_folder(images).is_dir(): raise FileNotFoundError(f"{mask_folder(images)} is missing: data_prep/found_masks.ipynb makes it, with -p data {images}.")
+        if not mask_folder(images).is_dir():
+            raise FileNotFoundError(f"{mask_folder(images)} is missing: data_prep/found_masks.ipynb makes it, with -p data {images}.")
         data.give_masks(mask_folder(images))
-    elif masks and "mask" not in data.fields: raise ValueError(f"method={config.method!r} reads the object's mask, and {config.dataset} has none: take cub, waterbirds or waterbirds200, or masks=found.")
+    elif masks and "mask" not in data.fields:
+        raise ValueError(f"method={config.method!r} reads the object's mask, and {config.dataset} has none: take cub, waterbirds or "
+                         "waterbirds200, or masks=found.")
     return data
 
 # %% ../../nbs/06_training/02_data.ipynb #69461fc9
@@ -112,7 +123,8 @@ def criterion_of(
 ) -> str:  # AA, WGA or AUC
     "By which measure a run selects its best epoch. `ValueError` for one that the data does not have."
     there = {"worst_group_accuracy": ("AA", "WGA"), "auc": ("AA", "AUC")}.get(metric, ("AA",))
-    if config.criterion and config.criterion not in there: raise ValueError(f"criterion={config.criterion!r}: {config.dataset} is measured by {' and '.join(there)}.")
+    if config.criterion and config.criterion not in there:
+        raise ValueError(f"criterion={config.criterion!r}: {config.dataset} is measured by {' and '.join(there)}.")
     own = config.criterion or contract.method(config.method).criterion
     return own if own in there else "AA"
 
@@ -125,5 +137,8 @@ def describe(
     "What a run records of its data."
     mean, std = normalisation(config)
     criterion = criterion_of(config, train.metric)
-    return dict(classes=list(train.classes), groups=list(train.groups), mean=list(mean), std=list(std), metric=train.metric, scored=train.scored[select],
-                train=datasets.fingerprint(train)) | (dict(criterion=criterion) if criterion != "AA" else {}) | (dict(masks=json.loads((train.given / "found.json").read_text())) if train.given else {})
+    noted = dict(classes=list(train.classes), groups=list(train.groups), mean=list(mean), std=list(std), metric=train.metric,
+                 scored=train.scored[select], train=datasets.fingerprint(train))
+    if criterion != "AA": noted["criterion"] = criterion
+    if train.given: noted["masks"] = json.loads((train.given / "found.json").read_text())
+    return noted

@@ -56,7 +56,8 @@ def check_finite(
     "The losses as numbers. `FloatingPointError` names the first that is not finite."
     values = dict(zip(losses, torch.stack([loss.detach().float().mean() for loss in losses.values()]).tolist()))
     for name, value in values.items():
-        if not math.isfinite(value): raise FloatingPointError(f"The loss {name!r} became {value} at {where}. Try a smaller learning rate, or precision=32-true.")
+        if not math.isfinite(value):
+            raise FloatingPointError(f"The loss {name!r} became {value} at {where}. Try a smaller learning rate, or precision=32-true.")
     return values
 
 # %% ../../nbs/06_training/03_loop.ipynb #686fb753
@@ -77,7 +78,8 @@ def make_fabric(
     "Devices, precision and processes: one process alone, or those that torchrun started."
     world = int(os.environ.get("WORLD_SIZE", 1))
     micro = min(config.micro_batch, config.batch_size)
-    if config.batch_size % (micro * world): raise ValueError(f"batch_size={config.batch_size} is not a multiple of micro_batch={micro} times {world} processes.")
+    if config.batch_size % (micro * world):
+        raise ValueError(f"batch_size={config.batch_size} is not a multiple of micro_batch={micro} times {world} processes.")
     strategy = DDPStrategy(find_unused_parameters=True) if world > 1 else "auto"  # a loss of weight 0 leaves parameters unused
     local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
     fabric = Fabric(precision=config.precision, strategy=strategy, devices=local, num_nodes=world // local)
@@ -121,7 +123,8 @@ POSITION = ("epoch", "step", "total", "rows", "sums", "best")
 def state(self: Trainer) -> dict:
     "Everything a later process needs to go on."
     return {name: getattr(self, name) for name in POSITION} | dict(
-        number=self.number, known=self.known, memory=self.memory, model=self.model.state_dict(), optimizer=self.optimizer.state_dict(), ema=self.ema.module.state_dict() if self.ema else {})
+        number=self.number, known=self.known, memory=self.memory, model=self.model.state_dict(),
+        optimizer=self.optimizer.state_dict(), ema=self.ema.module.state_dict() if self.ema else {})
 
 # %% ../../nbs/06_training/03_loop.ipynb #71d167f3
 @patch
@@ -170,7 +173,10 @@ def one_step(self: Trainer, batches, micro_batches: int):
 
 # %% ../../nbs/06_training/03_loop.ipynb #d100783c
 @patch
-def shares(self: Trainer, step: list[dict]) -> list[Tensor]:  # B for each micro-batch; the loop divides by their number, and processes average
+def shares(
+    self: Trainer,
+    step: list[dict],  # the step's micro-batches
+) -> list[Tensor]:  # B for each micro-batch; the loop divides by their number, and processes average
     "How much each image of a step counts in its micro-batch's loss."
     seen = []
     with torch.no_grad():
@@ -179,7 +185,8 @@ def shares(self: Trainer, step: list[dict]) -> list[Tensor]:  # B for each micro
             seen.append(self.objective(batch)[1] | {k: batch[k] for k in ("index", "label", *self.method.needs)})
     everywhere = self.fabric.all_gather({k: torch.stack([s[k] for s in seen]) for k in seen[0]})  # world,M,B
     world = self.fabric.world_size
-    flat = {k: (v.transpose(0, 1) if world > 1 else v).flatten(0, 2 if world > 1 else 1) for k, v in everywhere.items()}  # in the order of the step
+    # in the order of the step
+    flat = {k: (v.transpose(0, 1) if world > 1 else v).flatten(0, 2 if world > 1 else 1) for k, v in everywhere.items()}
     fields = ("index", "label", *self.method.needs)
     weights = self.method.image_weights(self.memory, {k: v for k, v in flat.items() if k not in fields}, {k: flat[k] for k in fields})
     own = weights.unflatten(0, (len(step), world, -1))[:, self.fabric.global_rank]
@@ -208,8 +215,11 @@ def one_epoch(self: Trainer, asked: list, bar):
         if bar is not None: bar.update(1)
         if self.stopped(asked):
             self.save()
-            raise KeyboardInterrupt(f"Stopped at epoch {self.epoch}, step {self.step}; the state is saved, and the same command goes on from here.")
-    self.rows.append(dict(epoch=self.epoch, **dict(phase=self.phase.name) if len(self.phases) > 1 else {}, lr_factor=factor, **{k: v / len(steps) for k, v in self.sums.items()}, **self.validate()))
+            where = f"epoch {self.epoch}, step {self.step}"
+            raise KeyboardInterrupt(f"Stopped at {where}; the state is saved, and the same command goes on from here.")
+    named = dict(phase=self.phase.name) if len(self.phases) > 1 else {}
+    means = {k: v / len(steps) for k, v in self.sums.items()}
+    self.rows.append(dict(epoch=self.epoch, **named, lr_factor=factor, **means, **self.validate()))
     self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
     self.save()
     if self.fabric.is_global_zero: self.run.log(self.rows)
@@ -252,7 +262,8 @@ def fit_phase(self: Trainer, asked: list):
     steps, end = len(epoch_batches(len(self.train), self.config, 0, draw=self.draw)), self.first + self.phase.epochs
     show = self.progress and self.fabric.is_global_zero
     what = "training" + f", {self.phase.name}" * (len(self.phases) > 1)
-    bar = self.progress(total=steps * self.phase.epochs, initial=(self.epoch - self.first) * steps + self.step, desc=what, unit="step") if show else None
+    done, total = (self.epoch - self.first) * steps + self.step, steps * self.phase.epochs
+    bar = self.progress(total=total, initial=done, desc=what, unit="step") if show else None
     while self.epoch < end: self.one_epoch(asked, bar)
     if bar is not None: bar.close()
 
@@ -275,7 +286,8 @@ def train(
     run = Run(folder)
     contract.method(config.method)  # a misspelt method fails before anything is made
     root = data_folder(config, progress)
-    if "train" not in datasets.registry[config.dataset].splits: raise ValueError(f"dataset={config.dataset!r} is for evaluation only: train on another, then evaluate on it.")
+    if "train" not in datasets.registry[config.dataset].splits:
+        raise ValueError(f"dataset={config.dataset!r} is for evaluation only: train on another, then evaluate on it.")
     training = load_split(config, root, "train", augment=True)
     if not training.scored: raise ValueError(f"{root} has a train split only: a run needs images to be scored on, as val or test.")
     select = config.select if config.select in training.scored else "last"
@@ -291,7 +303,8 @@ def train(
         run.log(trainer.rows)
         if trainer.known:  # what a phase handed on, such as an error set
             with atomic(run.path("known.safetensors")) as file: save_file(trainer.known, file)
-        with atomic(run.path("model.safetensors")) as file: save_file({k: v.contiguous() for k, v in trainer.weights.state_dict().items()}, file)
+        weights = {k: v.contiguous() for k, v in trainer.weights.state_dict().items()}
+        with atomic(run.path("model.safetensors")) as file: save_file(weights, file)
         with atomic(run.path("predictions.parquet")) as file: predictions.to_parquet(file, index=False)
         run.path("state.pt").unlink(missing_ok=True)
     trainer.fabric.barrier()
