@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from functools import partial
 import numpy as np
 import torch
-from kornia.augmentation import RandomPlanckianJitter
 from PIL import Image
 from timm.data import create_transform
 from torchvision import tv_tensors
@@ -37,6 +36,7 @@ class _Planckian(v2.Transform):
     "kornia's Planckian jitter (black body) as a torchvision step; for float images in [0, 1]."
     def __init__(self, p):
         super().__init__()
+        from kornia.augmentation import RandomPlanckianJitter  # here alone: who only looks at images needs no kornia
         self.jitter = RandomPlanckianJitter(mode='blackbody', p=p, keepdim=True)
 
     def transform(self, inpt, params): return self.jitter(inpt) if type(inpt) is torch.Tensor else inpt
