@@ -33,43 +33,61 @@ _ifam, _late, _vit = (lambda K, i="none", m=m: (m, K, i) for m in ("ifam", "pdis
 CLAIMS = [
     *(Claim("waterbirds", "WGA", _ifam(K), _late(K), "5.1") for K in (4, 8, 16)), Claim("waterbirds", "WGA", _ifam(8), _vit(0), "5.1"),
     *(Claim("metashift", "WGA", _ifam(K), _late(K), "5.1") for K in (2, 4)), Claim("metashift", "WGA", _ifam(4), _vit(0), "5.1"),
-    *(Claim(d, "WGA", (f"early_mask_{m}", 0, "none"), (f"late_mask_{m}", 0, "none"), "5.1") for d, m in (("waterbirds", "gt"), ("waterbirds", "found"), ("metashift", "found"))),
-    *(Claim("waterbirds200", "top1", _ifam(K), _late(K), "5.1") for K in (4, 8, 16)), Claim("waterbirds200", "top1", _ifam(8), _vit(0), "5.1"),
-    Claim("siim_acr", "WG_AUC", _ifam(8), _late(8), "5.1"), *(Claim("imagenet9", "BG_GAP", _ifam(1), other, "5.1", more=False) for other in (_late(1), ("dinov2_vitb", 0, "none"))),
+    *(Claim(d, "WGA", (f"early_mask_{m}", 0, "none"), (f"late_mask_{m}", 0, "none"), "5.1")
+      for d, m in (("waterbirds", "gt"), ("waterbirds", "found"), ("metashift", "found"))),
+    *(Claim("waterbirds200", "top1", _ifam(K), _late(K), "5.1") for K in (4, 8, 16)),
+    Claim("waterbirds200", "top1", _ifam(8), _vit(0), "5.1"), Claim("siim_acr", "WG_AUC", _ifam(8), _late(8), "5.1"),
+    *(Claim("imagenet9", "BG_GAP", _ifam(1), other, "5.1", more=False) for other in (_late(1), ("dinov2_vitb", 0, "none"))),
     Claim("metashift", "WGA", _ifam(8, "loo"), _ifam(8), "5.2"), Claim("siim_acr", "WG_AUC", _ifam(8, "loo"), _ifam(8), "5.2"),
-    *(Claim("waterbirds200", m, _ifam(K, "token_removal_q99"), _ifam(K), "5.2", m != "Kp") for K in (4, 8, 16) for m in ("top1", "Fg_mIoU", "Kp")),
-    *(Claim(d, m, (f"ifam:full", 4, "none"), (f"ifam:{a}", 4, "none"), "5.3") for a in ("no_second_stage", "soft_masks", "k1_without_shaping", "no_stage1_classification", "frozen_stage2", "part_dropout_0.0")
+    *(Claim("waterbirds200", m, _ifam(K, "token_removal_q99"), _ifam(K), "5.2", m != "Kp")
+      for K in (4, 8, 16) for m in ("top1", "Fg_mIoU", "Kp")),
+    *(Claim(d, m, (f"ifam:full", 4, "none"), (f"ifam:{a}", 4, "none"), "5.3")
+      for a in ("no_second_stage", "soft_masks", "k1_without_shaping", "no_stage1_classification", "frozen_stage2", "part_dropout_0.0")
       for d, m in (("waterbirds200", "top1"), ("metashift", "WGA")))]
 
 # %% ../../nbs/09_paper/08_claims.ipynb #473703e4
 def judge(
-    claim: Claim,
-    kept: Kept,
+    claim: Claim,  # of CLAIMS
+    kept: Kept,  # the runs that are there
 ) -> dict:  # a row of `judged`; None where runs are missing
     "The difference that a claim is about, over as many seeds as both sides have."
-    sides = [[r for p in runs_for(m, claim.dataset, K, 9) if (r := kept.runs.get(p.name)) and r.predictions(claim.dataset, intervention_name(i)) is not None] for m, K, i in (claim.ours, claim.theirs)]
+    has = lambda r, i: r.predictions(claim.dataset, intervention_name(i)) is not None
+    sides = [[r for p in runs_for(m, claim.dataset, K, 9) if (r := kept.runs.get(p.name)) and has(r, i)]
+             for m, K, i in (claim.ours, claim.theirs)]
     seeds, wanted = min(map(len, sides)), PROFILES[kept.profile].seeds
     if not seeds: return None
     metric, names = METRICS[claim.metric], [intervention_name(side[2]) for side in (claim.ours, claim.theirs)]
     found = difference(*(s[:seeds] for s in sides), claim.dataset, *names)
     if metric not in found: return None
-    value, against = (np.array([measure([r], claim.dataset, i, draws=1)[metric].value for r in side[:seeds]]) for side, i in zip(sides, names))
+    value, against = (np.array([measure([r], claim.dataset, i, draws=1)[metric].value for r in side[:seeds]])
+                      for side, i in zip(sides, names))
     d, sign = found[metric].difference, 1 if claim.more else -1
     agree = (np.sign(value - against) == np.sign(float(d))).sum()
     oracle = "loo" in names[0] and any("oracle" in r.chosen[claim.dataset]["choice"] for r in sides[0])
     why = [f"{seeds} of {wanted} seeds"] * (seeds < wanted) + ["the part was chosen on these images"] * oracle
-    why += [f"{r.name} failed: {', '.join(how)}" for r in {r.name: r for side in (sides[:1] if claim.section == "5.3" else sides) for r in side[:seeds]}.values() if (how := r.failed())]
-    if not why: why = ["the interval holds zero"] * bool(d.low * d.high <= 0) + [f"the sign is that of {agree} of {seeds} seeds"] * int(agree < seeds) + [f"less than {claim.least:g} points"] * bool(abs(d) < claim.least)
+    held = {r.name: r for side in (sides[:1] if claim.section == "5.3" else sides) for r in side[:seeds]}
+    why += [f"{r.name} failed: {', '.join(how)}" for r in held.values() if (how := r.failed())]
+    if not why:
+        why = ["the interval holds zero"] * bool(d.low * d.high <= 0)
+        why += [f"the sign is that of {agree} of {seeds} seeds"] * int(agree < seeds)
+        why += [f"less than {claim.least:g} points"] * bool(abs(d) < claim.least)
     away = 0 if why else sign * np.sign(d.low)  # from zero, and to which side
-    return dict(section=claim.section, dataset=claim.dataset, metric=claim.metric, K=claim.ours[1], ours=row_name(*claim.ours), theirs=row_name(*claim.theirs), better="more" if claim.more else "less",
-                value=value.mean(), against=against.mean(), points=float(d), low=d.low, high=d.high, p=found[metric].p, n=d.n, seeds=seeds, agree=int(agree), oracle=oracle, why="; ".join(why), verdict={1: "holds", -1: "fails", 0: "undecided"}[away])
+    return dict(section=claim.section, dataset=claim.dataset, metric=claim.metric, K=claim.ours[1],
+                ours=row_name(*claim.ours), theirs=row_name(*claim.theirs), better="more" if claim.more else "less",
+                value=value.mean(), against=against.mean(), points=float(d), low=d.low, high=d.high, p=found[metric].p, n=d.n,
+                seeds=seeds, agree=int(agree), oracle=oracle, why="; ".join(why),
+                verdict={1: "holds", -1: "fails", 0: "undecided"}[away])
 
 # %% ../../nbs/09_paper/08_claims.ipynb #dc632959
 def judged(
-    kept: Kept,
-) -> pd.DataFrame:  # one row a claim whose runs are there: what is compared, the means over seeds (value, against), their difference in points with its 95 % interval over test images and p, n images, in how many seeds the difference has that sign (agree), whether the part was chosen on these images (oracle), verdict, and why it is undecided
+    kept: Kept,  # the runs that are there
+    # one row a claim whose runs are there: what is compared, the means over seeds (value, against), their difference in points with
+    # its 95 % interval over test images and p, n images, in how many seeds the difference has that sign (agree), whether the part
+    # was chosen on these images (oracle), verdict, and why it is undecided
+) -> pd.DataFrame:
     "Every claim that can be judged."
-    columns = ["section", "dataset", "metric", "K", "ours", "theirs", "better", "value", "against", "points", "low", "high", "p", "n", "seeds", "agree", "oracle", "why", "verdict"]
+    columns = ["section", "dataset", "metric", "K", "ours", "theirs", "better", "value", "against", "points", "low", "high", "p", "n",
+               "seeds", "agree", "oracle", "why", "verdict"]
     return pd.DataFrame([row for c in CLAIMS if (row := judge(c, kept))], columns=columns)
 
 # %% ../../nbs/09_paper/08_claims.ipynb #e833e671
@@ -81,8 +99,12 @@ def sentences(
     for r in found.to_dict("records"):
         at = f", K = {r['K']}"
         ours, theirs, ablation = r["ours"].replace(at, ""), r["theirs"].replace(at, ""), r["section"] == "5.3"
-        numbers = f"({r['value']:.1f} against {r['against']:.1f}: {r['points']:+.1f}, {r['low']:+.1f} to {r['high']:+.1f}" + f", in {r['agree']} of {r['seeds']} seeds" * (r["seeds"] > 1) + f"; {r['why']}" * bool(r["why"]) + ")"
-        about = (DATA[r["dataset"]], SHOWN.get(r["metric"], r["metric"]) + " (less is better)" * (r["better"] == "less"), ours, "" if ablation else f" {theirs}" + " at" * (r["K"] > 0))
-        said.setdefault(about, {}).setdefault(r["verdict"], []).append((f"{theirs} " if ablation else f"K = {r['K']} " if r["K"] else "") + numbers)
+        numbers = f"({r['value']:.1f} against {r['against']:.1f}: {r['points']:+.1f}, {r['low']:+.1f} to {r['high']:+.1f}"
+        numbers += f", in {r['agree']} of {r['seeds']} seeds" * (r["seeds"] > 1) + f"; {r['why']}" * bool(r["why"]) + ")"
+        about = (DATA[r["dataset"]], SHOWN.get(r["metric"], r["metric"]) + " (less is better)" * (r["better"] == "less"), ours,
+                 "" if ablation else f" {theirs}" + " at" * (r["K"] > 0))
+        which = f"{theirs} " if ablation else f"K = {r['K']} " if r["K"] else ""
+        said.setdefault(about, {}).setdefault(r["verdict"], []).append(which + numbers)
     how = dict(holds="does better than", fails="does worse than", undecided="is undecided against")
-    return [f"{data}, {metric}: {ours} " + "; it ".join(f"{how[v]}{theirs} {', '.join(by[v])}" for v in how if v in by) + "." for (data, metric, ours, theirs), by in said.items()]
+    return [f"{data}, {metric}: {ours} " + "; it ".join(f"{how[v]}{theirs} {', '.join(by[v])}" for v in how if v in by) + "."
+            for (data, metric, ours, theirs), by in said.items()]

@@ -18,11 +18,12 @@ from .kept import keep as keep_run
 # %% ../../nbs/09_paper/03_execution.ipynb #a5e033b8
 def fresh(
     folder: Path,  # of a run; below it nothing is worth keeping that another stamp made
-    mark: dict,
+    mark: dict,  # what the stamp says
 ):
     "Make a run's folder ready for a stamp. `FileExistsError` for a folder that the grid did not make."
     note = folder / "stamp.json"
-    if folder.exists() and any(folder.iterdir()) and not note.is_file(): raise FileExistsError(f"{folder} is not a run of the grid (it has no stamp.json): move it away.")
+    if folder.exists() and any(folder.iterdir()) and not note.is_file():
+        raise FileExistsError(f"{folder} is not a run of the grid (it has no stamp.json): move it away.")
     if note.is_file() and json.loads(note.read_text()) != mark: shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if not note.is_file(): write_json(note, mark)
@@ -58,7 +59,8 @@ def execute(
     gpus: int = 0,  # that the step may use; a run is trained by one process a GPU
     **parameters,  # of the notebook, besides the stamp's; `run` is the page's folder for a step of a run
 ):
-    "Run a notebook and keep it as html. Where several GPUs train, they do so before, and the notebook finds the run finished. Raises what the notebook raised."
+    """Run a notebook and keep it as html. Where several GPUs train, they do so before, and the notebook finds the run finished.
+    Raises what the notebook raised."""
     import papermill
     from nbconvert import HTMLExporter
     stamp, page, root = Path(stamp), Path(page), root or home()
@@ -69,11 +71,16 @@ def execute(
     with locked(folder.parent / f".{folder.name}.lock"):
         if mark["notebook"] == "train":
             if gpus > 1:  # each takes its share of a batch
-                mark["parameters"]["micro_batch"] = mark["config"]["micro_batch"] = min(mark["config"]["micro_batch"], mark["config"]["batch_size"] // gpus)
+                own_share = min(mark["config"]["micro_batch"], mark["config"]["batch_size"] // gpus)
+                mark["parameters"]["micro_batch"] = mark["config"]["micro_batch"] = own_share
             fresh(folder, mark)
-            if gpus > 1: subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus), str(root / "tools/grid.py"), "train_in_process", json.dumps(mark["config"] | fast), str(folder.absolute())], check=True)
+            if gpus > 1:
+                processes = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus)]
+                task = [str(root / "tools/grid.py"), "train_in_process", json.dumps(mark["config"] | fast), str(folder.absolute())]
+                subprocess.run(processes + task, check=True)
         given = mark["parameters"] | fast | parameters | (dict(run=str(folder.absolute())) if "config" in mark or "data" in mark else {})
-        done = papermill.execute_notebook(notebook, None, given, cwd=notebook.parent, kernel_name="python3", progress_bar=False, stdout_file=sys.stdout, stderr_file=sys.stderr)
+        done = papermill.execute_notebook(notebook, None, given, cwd=notebook.parent, kernel_name="python3", progress_bar=False,
+                                          stdout_file=sys.stdout, stderr_file=sys.stderr)
         folder.mkdir(parents=True, exist_ok=True)
         with atomic(page) as file: file.write_text(HTMLExporter().from_notebook_node(done)[0])
 
@@ -88,7 +95,7 @@ def digest(
 def keep_with_times(
     folder: str | Path,  # of the run, below the profile's `runs`
     kept: str | Path,  # such as figures/runs
-    name: str,
+    name: str,  # of the run
 ):
     "Keep a run, with the time that its steps took and their stamps. See `ifam.paper.kept.keep`."
     beside = Path(folder).parent.parent

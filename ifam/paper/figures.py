@@ -37,7 +37,11 @@ class Page:
     runs: Path  # folders of the runs
     out: Path
 
-    def save(self, figure: Figure, name: str):
+    def save(
+        self,
+        figure: Figure,  # to be written
+        name: str,  # such as figure_1
+    ):
         "Write NAME.png and NAME.pdf."
         self.out.mkdir(parents=True, exist_ok=True)
         for end, more in (("png", dict(dpi=200)), ("pdf", dict(metadata=dict(CreationDate=None)))):
@@ -53,7 +57,8 @@ def open_page(
     kept = Path(given["kept"] or home() / "figures" / given["profile"] / "runs")
     found = read(kept)
     if not found: raise FileNotFoundError(f"{kept} holds no runs: make reproduce PROFILE={given['profile']} makes them.")
-    return Page(Kept(given["profile"], found), Path(given["runs"] or home() / "runs" / "grid" / given["profile"] / "runs"), Path(given["out"] or home() / "figures" / given["profile"]))
+    runs = Path(given["runs"] or home() / "runs" / "grid" / given["profile"] / "runs")
+    return Page(Kept(given["profile"], found), runs, Path(given["out"] or home() / "figures" / given["profile"]))
 
 # %% ../../nbs/09_paper/07_figures.ipynb #184abd0e
 @dataclass
@@ -66,59 +71,73 @@ class Shown:
     std: tuple
     failed: tuple = ()  # in which ways the run failed, see `ifam.core.runs.failures`
 
-    def image(self, i: int) -> np.ndarray:  # S,S,3 in [0, 1]
+    def image(
+        self,
+        i: int,  # which of the split's
+    ) -> np.ndarray:  # S,S,3 in [0, 1]
         "An image as it is shown."
         return denormalise(self.data[i]["image"], self.mean, self.std).clamp(0, 1).permute(1, 2, 0).numpy()
 
     @torch.inference_mode()
-    def output(self, i: int, intervention: Intervention = Intervention()):
+    def output(
+        self,
+        i: int,  # which of the split's images
+        intervention: Intervention = Intervention(),  # none as it stands
+    ):
         "What the model makes of an image."
-        with self.model.intervened(intervention.drop_parts, intervention.q, intervention.score): return self.model(self.data[i]["image"][None])
+        with self.model.intervened(intervention.drop_parts, intervention.q, intervention.score):
+            return self.model(self.data[i]["image"][None])
 
 # %% ../../nbs/09_paper/07_figures.ipynb #ce187c4f
 def open_run(
     runs: Path,  # folder of run folders
-    name: str,
+    name: str,  # of the run
     dataset: str = "",  # another one than the run's own
 ) -> Shown:
     "A finished run of the grid. `FileNotFoundError` where it is not there."
     run = Run(runs / name)
     if not run.finished: raise FileNotFoundError(f"{run.folder} is not a finished run: make reproduce ONLY={name} makes it.")
     config, noted = run.config, run.saved["data"]
-    if dataset and dataset != config.dataset: config = dataclasses.replace(config, dataset=dataset, data=str(place(Path(config.data).parent, dataset)) if config.data else "")
+    if dataset and dataset != config.dataset:
+        there = str(place(Path(config.data).parent, dataset)) if config.data else ""
+        config = dataclasses.replace(config, dataset=dataset, data=there)
     splits = registry[config.dataset].splits  # data that is only evaluated on has its first for what the run calls its own
     data = load_split(config, data_folder(config), noted["scored"] if noted["scored"] in splits else splits[0], annotations=True)
-    return Shown(name, load(run.folder), data, noted["mean"], noted["std"], tuple(failures(pd.read_parquet(run.path("predictions.parquet")))))
+    failed = failures(pd.read_parquet(run.path("predictions.parquet")))
+    return Shown(name, load(run.folder), data, noted["mean"], noted["std"], tuple(failed))
 
 # %% ../../nbs/09_paper/07_figures.ipynb #f3fd5644
 def legend(
-    figure: Figure,
+    figure: Figure,  # gets it
     K: int,  # parts
 ):
     "Which colour is which part, below a figure."
     handles = [plt.Rectangle((0, 0), 1, 1, color=c) for c in part_colours(K)]
-    figure.legend(handles, [f"{k}" for k in range(K)], loc="upper center", bbox_to_anchor=(.5, 0), ncols=min(K, 16), fontsize=7, frameon=False, title="part", title_fontsize=7, handlelength=1, columnspacing=.8)
+    figure.legend(handles, [f"{k}" for k in range(K)], loc="upper center", bbox_to_anchor=(.5, 0), ncols=min(K, 16), fontsize=7,
+                  frameon=False, title="part", title_fontsize=7, handlelength=1, columnspacing=.8)
 
 # %% ../../nbs/09_paper/07_figures.ipynb #4bd175a2
 def maps_by_run(
     shown: list[Shown],  # on the same images
-    indices: list[int],
+    indices: list[int],  # of the images
     names: list[str],  # of the rows, one a run
-    heads: list[str] = (),
+    heads: list[str] = (),  # of the columns, one an image
 ) -> Figure:
-    "The images, and under them their parts as each run finds them; beside each row, how many of its parts are seen in it, and whether the run failed."
+    """The images, and under them their parts as each run finds them; beside each row, how many of its parts are seen in it,
+    and whether the run failed."""
     rows = [("image", [shown[0].image(i) for i in indices])]
     for name, s in zip(names, shown):
         maps = [s.output(i).part_maps[0] for i in indices]
         seen = set(torch.stack(maps).argmax(1).unique().tolist()) - {len(maps[0]) - 1}  # the last one is the background
-        rows.append((f"{name}\n{len(seen)} seen" + "".join(f"\nFAILED: {how}" for how in s.failed), [parts_overlay(s.image(i), m) for i, m in zip(indices, maps)]))
+        said = f"{name}\n{len(seen)} seen" + "".join(f"\nFAILED: {how}" for how in s.failed)
+        rows.append((said, [parts_overlay(s.image(i), m) for i, m in zip(indices, maps)]))
     fig = grid_of(rows, heads)
     legend(fig, max(parts_of(s.model).K for s in shown))
     return fig
 
 # %% ../../nbs/09_paper/07_figures.ipynb #3618a61c
 def removals(
-    result: Result,
+    result: Result,  # with each part left out
     on: str,  # dataset
     metric: str,  # as in `ifam.measures.evaluation.measures`
     K: int,  # parts
@@ -130,8 +149,9 @@ def removals(
 # %% ../../nbs/09_paper/07_figures.ipynb #79d02c8c
 @torch.inference_mode()
 def occurrence(
-    shown: Shown,
-) -> tuple[np.ndarray, np.ndarray]:  # K,gh,gw share of the images in which the token belongs to the part; S,S share in which a pixel is in the mask, or None
+    shown: Shown,  # with parts
+    # K,gh,gw share of the images in which the token belongs to the part; S,S share in which a pixel is in the mask, or None
+) -> tuple[np.ndarray, np.ndarray]:
     "Where parts occur, on average over the images, and where the annotated mask lies."
     masks = [(record["mask"] > 0).numpy() for record in shown.data] if "mask" in shown.data[0] else None
     return survey(shown.model, shown.data).where, masks and np.mean(masks, 0)
@@ -156,9 +176,12 @@ def influence(
 
 # %% ../../nbs/09_paper/07_figures.ipynb #afd9ae3c
 def arrow(
-    figure: Figure, a, b,  # axes
+    figure: Figure,  # gets it
+    a,  # axis that it comes from
+    b,  # axis that it points to
 ):
     "An arrow from one axis to the next."
     p, q = a.get_position(), b.get_position()
     y = (p.y0 + p.y1) / 2
-    figure.add_artist(FancyArrowPatch((p.x1 + .004, y), (q.x0 - .004, (q.y0 + q.y1) / 2), transform=figure.transFigure, arrowstyle="-|>", mutation_scale=8, lw=.8, color=".3"))
+    figure.add_artist(FancyArrowPatch((p.x1 + .004, y), (q.x0 - .004, (q.y0 + q.y1) / 2), transform=figure.transFigure,
+                                      arrowstyle="-|>", mutation_scale=8, lw=.8, color=".3"))

@@ -34,7 +34,8 @@ ABLATIONS = dict(  # name in the paper's tables: settings that differ from the f
     frozen_stage2=dict(freeze=True),
     **{f"part_dropout_{p}": dict(part_dropout=p) for p in (0.5, 0.3, 0.1, 0.0)},
     **{f"gradient_{g}": dict(straight_through=g) for g in ("derivative", "none")})
-ROW_VARIANTS = ABLATIONS | dict(frozen=dict(freeze=True), found=dict(masks="found"))  # of methods without parts: the backbone frozen; masks found without labels
+# of methods without parts: the backbone frozen; masks found without labels
+ROW_VARIANTS = ABLATIONS | dict(frozen=dict(freeze=True), found=dict(masks="found"))
 
 # %% ../../nbs/09_paper/01_grid.ipynb #01c79763
 @dataclass(frozen=True)
@@ -48,11 +49,15 @@ class Planned:
 
     @property
     def name(self) -> str:
-        return "-".join([self.dataset, self.method] + [f"K{self.K}"] * (self.K > 0) + [self.variant] * bool(self.variant) + [f"seed{self.seed}"])
+        words = [self.dataset, self.method] + [f"K{self.K}"] * (self.K > 0) + [self.variant] * bool(self.variant)
+        return "-".join(words + [f"seed{self.seed}"])
 
 # %% ../../nbs/09_paper/01_grid.ipynb #23361dfc
 def ablation_run(
-    dataset: str, K: int, ablation: str, seed: int,
+    dataset: str,  # that the run is trained on
+    K: int,  # parts of the full model
+    ablation: str,  # a name of ABLATIONS
+    seed: int,  # of the run
 ) -> Planned:
     "The run of a row of Table 5: two names that mean the same settings are one run."
     changed = ABLATIONS[ablation]
@@ -62,29 +67,35 @@ def ablation_run(
 
 # %% ../../nbs/09_paper/01_grid.ipynb #67e40286
 GRID = dict(  # dataset: rows of method, numbers of parts, variant
-    waterbirds=[("erm", (0,), "frozen"), ("erm", (0,), ""), *((m, (0,), v) for m in ("early_mask", "late_mask") for v in ("", "found")), ("pdiscoformer", (4, 8, 16), ""), ("ifam", (1, 4, 8, 16), "")],
-    metashift=[("erm", (0,), "frozen"), ("erm", (0,), ""), ("early_mask", (0,), "found"), ("late_mask", (0,), "found"), ("pdiscoformer", (2, 4, 8), ""), ("ifam", (1, 2, 4, 8), "")],
-    cub=[(method, (0,), variant) for method in ("erm", "early_mask", "late_mask") for variant in ("frozen", "")] + [("pdiscoformer", (4, 8, 16), ""), ("ifam", (1, 4, 8, 16), "")],
+    waterbirds=[("erm", (0,), "frozen"), ("erm", (0,), ""),
+                *((m, (0,), v) for m in ("early_mask", "late_mask") for v in ("", "found")),
+                ("pdiscoformer", (4, 8, 16), ""), ("ifam", (1, 4, 8, 16), "")],
+    metashift=[("erm", (0,), "frozen"), ("erm", (0,), ""), ("early_mask", (0,), "found"), ("late_mask", (0,), "found"),
+               ("pdiscoformer", (2, 4, 8), ""), ("ifam", (1, 2, 4, 8), "")],
+    cub=[(method, (0,), variant) for method in ("erm", "early_mask", "late_mask") for variant in ("frozen", "")]
+        + [("pdiscoformer", (4, 8, 16), ""), ("ifam", (1, 4, 8, 16), "")],
     siim_acr=[("erm", (0,), "frozen"), ("erm", (0,), ""), ("pdiscoformer", (8,), ""), ("ifam", (8,), "")],
     imagenet=[("erm", (0,), ""), ("pdiscoformer", (1,), ""), ("ifam", (1,), "")])
 ABLATED, ABLATION_K = ("cub", "metashift"), 4
 CORRECTED = dict(waterbirds=[("ifam", 16)], metashift=[("ifam", 8), ("pdiscoformer", 4)], siim_acr=[("ifam", 8), ("pdiscoformer", 8)],
                  cub=[("ifam", 4), ("ifam", 8), ("ifam", 16)])  # the rows of Tables 3, 4 and 6
-UNLIKELY = {("cub", "ifam", 16, ""): (0.97, True), ("imagenet", "ifam", 1, ""): (0.99, False)}  # rows of Tables 1b and 2a without unlikely tokens: the quantile, and whether on their own data alone
+# rows of Tables 1b and 2a without unlikely tokens: the quantile, and whether on their own data alone
+UNLIKELY = {("cub", "ifam", 16, ""): (0.97, True), ("imagenet", "ifam", 1, ""): (0.99, False)}
 ELSEWHERE = dict(cub="waterbirds200", imagenet="imagenet9")  # what a run is measured on besides its own data
 
 # %% ../../nbs/09_paper/01_grid.ipynb #cd3b3c86
 def planned_rows(
-    dataset: str,
+    dataset: str,  # a name of GRID
 ) -> list[tuple[str, tuple, str]]:  # method, numbers of parts, variant
     "The rows of a dataset: the paper's, then those of methods that say that they are trained on it."
     listed = {m for m, _, _ in GRID[dataset]}
-    return GRID[dataset] + [(m, (8,) if finds_parts(m) else (0,), "") for m in methods() if m not in listed and dataset in method_named(m).trained_on]
+    more = [m for m in methods() if m not in listed and dataset in method_named(m).trained_on]
+    return GRID[dataset] + [(m, (8,) if finds_parts(m) else (0,), "") for m in more]
 
 # %% ../../nbs/09_paper/01_grid.ipynb #d6e67aa3
 def wanted(
-    dataset: str,
-    seeds: int = 1,
+    dataset: str,  # a name of GRID
+    seeds: int = 1,  # runs of each row
 ) -> list[Planned]:  # each once
     "The runs of a dataset."
     planned = [lambda seed, m=m, K=K, v=v: Planned(dataset, m, K, v, seed) for m, Ks, v in planned_rows(dataset) for K in Ks]
@@ -93,7 +104,7 @@ def wanted(
 
 # %% ../../nbs/09_paper/01_grid.ipynb #f5a202e7
 def steps(
-    run: Planned,
+    run: Planned,  # of any row
 ) -> dict[str, dict]:  # name of the step to the notebook's parameters; the notebook is the name's first word
     "What is measured on a run besides its own test split."
     other = {"dataset": ELSEWHERE[run.dataset]} if run.dataset in ELSEWHERE else {}
@@ -112,12 +123,21 @@ class Profile:
     settings: dict = dataclasses.field(default_factory=dict)  # dataset to settings that differ from the preset; "" for all
     only: tuple = ()  # words of run names; empty: all
 
-SMALL = dict(image_size=96, batch_size=8, micro_batch=8, precision="32-true")  # float32 on every machine, so that runs of several make one table
+# float32 on every machine, so that runs of several make one table
+SMALL = dict(image_size=96, batch_size=8, micro_batch=8, precision="32-true")
 PROFILES = dict(
     paper=Profile("paper"),
-    demo=Profile("demo", 3, {"": SMALL | dict(epochs=2), "waterbirds": dict(twin_size=0.4), "cub": dict(twin_size=0.3), "metashift": dict(epochs=1), "siim_acr": dict(twin_size=0.5), "imagenet": dict(epochs=3)}),
-    quick=Profile("demo", 1, {"": SMALL | dict(epochs=1, twin_size=0.02)}, ("waterbirds-erm-seed", "waterbirds-pdiscoformer-K4", "waterbirds-ifam-K4", "waterbirds-ifam-K16", "cub-ifam-K4-seed", "cub-pdiscoformer-K4", "cub-ifam-K4-soft",
-                                                                      "metashift-ifam-K4-seed", "metashift-ifam-K8", "siim_acr-ifam", "imagenet-ifam")))
+    demo=Profile("demo", 3, {
+        "": SMALL | dict(epochs=2),
+        "waterbirds": dict(twin_size=0.4),
+        "cub": dict(twin_size=0.3),
+        "metashift": dict(epochs=1),
+        "siim_acr": dict(twin_size=0.5),
+        "imagenet": dict(epochs=3)}),
+    quick=Profile("demo", 1, {"": SMALL | dict(epochs=1, twin_size=0.02)}, (
+        "waterbirds-erm-seed", "waterbirds-pdiscoformer-K4", "waterbirds-ifam-K4", "waterbirds-ifam-K16",
+        "cub-ifam-K4-seed", "cub-pdiscoformer-K4", "cub-ifam-K4-soft",
+        "metashift-ifam-K4-seed", "metashift-ifam-K8", "siim_acr-ifam", "imagenet-ifam")))
 
 # %% ../../nbs/09_paper/01_grid.ipynb #4ebc0bce
 def place(
@@ -130,12 +150,14 @@ def place(
 def masks_by_found(
     root: Path,  # of a dataset
 ) -> list[Path]:
-    "The notes (found.json) of the masks that data_prep/found_masks.ipynb made of a dataset's images, in or beside the uppermost two levels of its folder."
-    return sorted(f for where, pattern in ((root.parent, f"{root.name}_masks_found"), (root, "*_masks_found"), (root, "*/*_masks_found")) for f in where.glob(f"{pattern}/found.json"))
+    """The notes (found.json) of the masks that data_prep/found_masks.ipynb made of a dataset's images,
+    in or beside the uppermost two levels of its folder."""
+    places = ((root.parent, f"{root.name}_masks_found"), (root, "*_masks_found"), (root, "*/*_masks_found"))
+    return sorted(f for where, pattern in places for f in where.glob(f"{pattern}/found.json"))
 
 # %% ../../nbs/09_paper/01_grid.ipynb #9e897dfb
 def there(
-    data: str | Path,
+    data: str | Path,  # folder below which the datasets lie
     name: str,  # as `needs` gives it
 ) -> bool:
     "Whether something that a run needs is there."
@@ -144,11 +166,12 @@ def there(
 
 # %% ../../nbs/09_paper/01_grid.ipynb #59beed83
 def needs(
-    run: Planned,
-    profile: str,
+    run: Planned,  # of the grid
+    profile: str,  # a name of PROFILES
 ) -> set[str]:  # names for `place`; DATASET_masks_found are masks
     "What a run reads, itself and when it is measured."
-    return {run.dataset, *([ELSEWHERE[run.dataset]] if run.dataset in ELSEWHERE else []), *(["rad-dino"] if run.dataset == "siim_acr" and PROFILES[profile].preset == "paper" else []),
+    return {run.dataset, *([ELSEWHERE[run.dataset]] if run.dataset in ELSEWHERE else []),
+            *(["rad-dino"] if run.dataset == "siim_acr" and PROFILES[profile].preset == "paper" else []),
             *([f"{run.dataset}_masks_found"] if ROW_VARIANTS.get(run.variant, {}).get("masks") == "found" else [])}
 
 # %% ../../nbs/09_paper/01_grid.ipynb #fa2d5c84
@@ -163,13 +186,14 @@ def runs_of(
 
 # %% ../../nbs/09_paper/01_grid.ipynb #3a65b113
 def settings_of(
-    run: Planned,
-    profile: str,
+    run: Planned,  # of the grid
+    profile: str,  # a name of PROFILES
     data: str = "",  # folder below which the datasets lie, each under its name; empty: the twins
 ) -> dict:  # parameters of nbs/train.ipynb
     "What a run is trained with."
     p = PROFILES[profile]
-    out = dict(preset=p.preset, dataset=run.dataset, method=run.method, seed=run.seed) | p.settings.get("", {}) | p.settings.get(run.dataset, {}) | ROW_VARIANTS.get(run.variant, {})
+    out = dict(preset=p.preset, dataset=run.dataset, method=run.method, seed=run.seed)
+    out |= p.settings.get("", {}) | p.settings.get(run.dataset, {}) | ROW_VARIANTS.get(run.variant, {})
     if run.K: out["K"] = run.K
     if data: out["data"] = str(place(data, run.dataset))
     if data and "rad-dino" in needs(run, profile): out["weights"] = str(place(data, "rad-dino"))
@@ -185,12 +209,13 @@ def resolved(
 
 # %% ../../nbs/09_paper/01_grid.ipynb #c77e5390
 def recipes(
-    config: Config,
+    config: Config,  # of the run
 ) -> dict[str, int]:  # what has the number, to the number
     "The recipes that a run's weights hang on, besides that of its twin."
     from ifam.datasets.found import FOUND_RECIPE
     from ifam.training.loop import LOOP_RECIPE
-    out = {"training": LOOP_RECIPE, f"methods.{config.method}": method_named(config.method).recipe, f"datasets.{config.dataset}": datasets.registry[config.dataset].recipe}
+    out = {"training": LOOP_RECIPE, f"methods.{config.method}": method_named(config.method).recipe,
+           f"datasets.{config.dataset}": datasets.registry[config.dataset].recipe}
     return out | ({"found": FOUND_RECIPE} if vars(config).get("masks") == "found" else {})
 
 # %% ../../nbs/09_paper/01_grid.ipynb #82934d0f
@@ -206,51 +231,56 @@ def measuring(
 
 # %% ../../nbs/09_paper/01_grid.ipynb #21a08deb
 def data_mark(
-    config: Config,
+    config: Config,  # of the run
     dataset: str = "",  # another one than the run's own
 ) -> dict:
-    "What tells whether the data changed, without reading the images: a twin's settings; of other data the names, sizes and dates of the uppermost two levels, the note of its preparation among them, and that of FOUND's masks where the run reads them."
+    """What tells whether the data changed, without reading the images: a twin's settings; of other data the names, sizes and dates
+    of the uppermost two levels, the note of its preparation among them, and that of FOUND's masks where the run reads them."""
     dataset = dataset or config.dataset
     if config.data:
         root = place(Path(config.data).parent, dataset)
         entries = sorted(p for pattern in ("*", "*/*") for p in root.glob(pattern) if "_masks_found" not in str(p.relative_to(root)))
-        dated = lambda p: 0 if p.is_dir() and p.parent == root else p.stat().st_mtime_ns  # what is in the uppermost folders is listed, and masks beside the images are no other images
+        # what is in the uppermost folders is listed, and masks beside the images are no other images
+        dated = lambda p: 0 if p.is_dir() and p.parent == root else p.stat().st_mtime_ns
         marks = [(str(p.relative_to(root)), 0 if p.is_dir() else p.stat().st_size, dated(p)) for p in entries]
         if vars(config).get("masks") == "found": marks += [note.read_text() for note in masks_by_found(root)]
         return dict(folder=str(root), mark=hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:16])
     from ifam.training.data import TWIN_SEED
     twin = TWINS[dataset]
-    return dict(twin=twin.name, recipe=twin.recipe, seed=TWIN_SEED, size=config.twin_size, options={k: getattr(config, k, v) for k, v in twin.options.items()})
+    options = {k: getattr(config, k, v) for k, v in twin.options.items()}
+    return dict(twin=twin.name, recipe=twin.recipe, seed=TWIN_SEED, size=config.twin_size, options=options)
 
 # %% ../../nbs/09_paper/01_grid.ipynb #f8edf776
 def weights_mark(
-    config: Config,
+    config: Config,  # of the run
 ) -> str:
     "What tells whether the weights of the backbone that comes with the package changed; empty for others, which their name or path tells."
     return json.loads((ASSETS / f"{DEMO}.json").read_text())["sha256"] if config.backbone == DEMO and not config.weights else ""
 
 # %% ../../nbs/09_paper/01_grid.ipynb #af9f8a96
 def stamps(
-    runs: list[Planned],
-    profile: str,
-    data: str = "",
+    runs: list[Planned],  # of the grid
+    profile: str,  # a name of PROFILES
+    data: str = "",  # as in `settings_of`
 ) -> dict[str, dict]:  # "step/run" to what decides it
     "What each step of each run hangs on, besides the steps before it."
     out = {}
     for run in runs:
         settings = settings_of(run, profile, data)
         config = resolved(settings)
-        out[f"train/{run.name}"] = dict(notebook="train", parameters=settings, config=dataclasses.asdict(config), data=data_mark(config), weights=weights_mark(config), recipes=recipes(config))
+        out[f"train/{run.name}"] = dict(notebook="train", parameters=settings, config=dataclasses.asdict(config),
+                                        data=data_mark(config), weights=weights_mark(config), recipes=recipes(config))
         for step, given in steps(run).items():
             kind = step.split("-")[0]
             if data and given.get("dataset"): given = given | dict(data=str(place(data, given["dataset"])))
-            out[f"{step}/{run.name}"] = dict(notebook=kind, parameters=given, data=data_mark(config, given.get("dataset", "")), recipes=measuring(kind, given.get("dataset", run.dataset)))
+            out[f"{step}/{run.name}"] = dict(notebook=kind, parameters=given, data=data_mark(config, given.get("dataset", "")),
+                                             recipes=measuring(kind, given.get("dataset", run.dataset)))
     return out
 
 # %% ../../nbs/09_paper/01_grid.ipynb #6fb0efde
 def write_stamps(
     folder: Path,  # gets one json a stamp
-    marks: dict[str, dict],
+    marks: dict[str, dict],  # as `stamps` gives them
 ):
     "Write those that changed. Others stay: a run that this plan leaves out keeps its date, and is up to date in the next."
     folder.mkdir(parents=True, exist_ok=True)

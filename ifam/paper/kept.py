@@ -15,7 +15,8 @@ import numpy as np, pandas as pd
 from ..core.runs import Run, atomic, failures, logits_of, write_json
 
 # %% ../../nbs/09_paper/00_kept.ipynb #f31fd2fe
-KEPT = ("dataset", "split", "intervention", "index", "label", "group", "prediction", "stage1_prediction", "logit_0", "logit_1", "family", "kept", "intersection", "union", "landmark_error", "landmarks")
+KEPT = ("dataset", "split", "intervention", "index", "label", "group", "prediction", "stage1_prediction", "logit_0", "logit_1",
+        "family", "kept", "intersection", "union", "landmark_error", "landmarks")
 
 def compact(
     predictions: pd.DataFrame,  # as `ifam.measures.evaluation.predict` gives them
@@ -28,7 +29,9 @@ def compact(
             if len(logits) != 2 or stage != "logit": out = out.drop(columns=[f"{stage}_{c}" for c in range(len(logits))])
     out = out[[c for c in KEPT if c in out] + [c for c in out if c.startswith("part_")]]
     whole = {c: np.int32 for c in out.select_dtypes("integer")}
-    return out.astype(whole | {c: "category" for c in ("dataset", "split", "intervention") if c in out} | {c: np.float32 for c in ("kept", "logit_0", "logit_1") if c in out})
+    words = {c: "category" for c in ("dataset", "split", "intervention") if c in out}
+    narrow = {c: np.float32 for c in ("kept", "logit_0", "logit_1") if c in out}
+    return out.astype(whole | words | narrow)
 
 # %% ../../nbs/09_paper/00_kept.ipynb #9cfd840c
 def rows_of(
@@ -66,7 +69,8 @@ class Result:
         on = on or self.saved["config"]["dataset"]
         if intervention.startswith("loo"):
             if on not in self.chosen: return None
-            intervention = intervention.replace("loo", self.chosen[on]["intervention"]).removeprefix("none, ")  # where leaving none out was best, a quantile alone is left
+            # where leaving none out was best, a quantile alone is left
+            intervention = intervention.replace("loo", self.chosen[on]["intervention"]).removeprefix("none, ")
         rows = self.rows[(self.rows["dataset"] == on) & (self.rows["intervention"] == intervention)]
         if split: rows = rows[rows["split"] == split]
         return rows.dropna(axis=1, how="all").reset_index(drop=True) if len(rows) else None
@@ -77,18 +81,19 @@ class Result:
 
 # %% ../../nbs/09_paper/00_kept.ipynb #5cfa860e
 def numbers(
-    run: Run,
+    run: Run,  # finished
 ) -> pd.DataFrame:  # file, about (model, intervention, or empty), what, value, low, high, n
     "Every number that the notebooks wrote beside a run: summaries, interventions and the audit, one a row."
     names = dict(metric="what", intervention="about", model="about")
-    tables = [pd.read_csv(f).rename(columns=names).assign(file=f.stem) for kind in ("summary", "interventions", "audit") for f in sorted(run.folder.glob(f"{kind}*.csv"))]
+    tables = [pd.read_csv(f).rename(columns=names).assign(file=f.stem)
+              for kind in ("summary", "interventions", "audit") for f in sorted(run.folder.glob(f"{kind}*.csv"))]
     columns = ["file", "about", "what", "value", "low", "high", "n"]
     out = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
     return out.reindex(columns=[*columns, *(c for c in out.columns if c.startswith("change") or c == "p")])
 
 # %% ../../nbs/09_paper/00_kept.ipynb #90cd53d6
 def chosen_parts(
-    run: Run,
+    run: Run,  # finished
 ) -> dict:  # dataset to intervention, and how it was chosen
     "Which part `intervene.ipynb` left out."
     out = {}
@@ -103,7 +108,7 @@ def chosen_parts(
 def keep(
     run: Run,  # finished
     folder: str | Path,  # such as figures/demo/runs
-    name: str,
+    name: str,  # of its files there, without their endings
     seconds: dict | None = None,  # step to the time it took, where that is known
     stamps: dict | None = None,  # step to the digest of its stamp, see `ifam.paper.grid`
 ):
@@ -113,16 +118,18 @@ def keep(
     with atomic(folder / f"{name}.parquet") as file: rows_of(run).to_parquet(file, index=False, compression="zstd", compression_level=19)
     if len(own := numbers(run)):
         with atomic(folder / f"{name}.csv") as file: own.to_csv(file, index=False)
-    write_json(folder / f"{name}.json", dict(saved=run.saved, metrics=run.metrics, chosen=chosen_parts(run), seconds=seconds or {}, stamps=stamps or {}))
+    write_json(folder / f"{name}.json", dict(saved=run.saved, metrics=run.metrics, chosen=chosen_parts(run),
+                                             seconds=seconds or {}, stamps=stamps or {}))
 
 # %% ../../nbs/09_paper/00_kept.ipynb #798d8aa7
 def read(
-    folder: str | Path,
+    folder: str | Path,  # as `keep` filled it
 ) -> dict[str, Result]:  # by name
     "All runs kept in a folder."
     out = {}
     for file in sorted(Path(folder).glob("*.json")):
         note, table = json.loads(file.read_text()), file.with_suffix(".csv")
-        out[file.stem] = Result(file.stem, note["saved"], note["metrics"], pd.read_parquet(file.with_suffix(".parquet")), note.get("chosen", {}),
-                                pd.read_csv(table) if table.is_file() else pd.DataFrame(), note.get("seconds", {}))
+        out[file.stem] = Result(file.stem, note["saved"], note["metrics"], pd.read_parquet(file.with_suffix(".parquet")),
+                                note.get("chosen", {}), pd.read_csv(table) if table.is_file() else pd.DataFrame(),
+                                note.get("seconds", {}))
     return out

@@ -34,7 +34,8 @@ def tiny(
     "The smallest twin of a dataset."
     if dataset != "folder": return generate(dataset, Path(root) / TWINS[dataset].name, share=0.001, workers=1)
     birds = datasets.load("cub", tiny("cub", root), "train")
-    table = pd.DataFrame(dict(path=birds.files, label=birds.labels % 2, split=["train", "test"] * (len(birds) // 2) + ["train"] * (len(birds) % 2)))
+    split = ["train", "test"] * (len(birds) // 2) + ["train"] * (len(birds) % 2)
+    table = pd.DataFrame(dict(path=birds.files, label=birds.labels % 2, split=split))
     csv = birds.home / birds.folder / "folder.csv"
     table.to_csv(csv, index=False)
     return csv
@@ -43,7 +44,7 @@ def tiny(
 TINY = dict(image_size=56, batch_size=8, micro_batch=4, epochs=1, K=4, precision="32-true")
 
 def first_steps(
-    method: str,
+    method: str,  # a name of `methods`
     dataset: str,  # a name of TRAINED
     root: Path,  # of the twins
     runs: Path,  # gets the run's folder
@@ -70,7 +71,8 @@ def changes(
     if not hasattr(trained, "intervened"): return {}
     data = load_split(run.config, Path(run.config.data), run.saved["data"]["scored"], annotations=True)
     without = interventions.Intervention((0,))
-    table = evaluation.summary(interventions.predict_under(trained, data, [without])[without.name], metric=run.saved["data"]["metric"]).dropna(subset="value")
+    predicted = interventions.predict_under(trained, data, [without])[without.name]
+    table = evaluation.summary(predicted, metric=run.saved["data"]["metric"]).dropna(subset="value")
     return dict(zip(table["metric"], table["value"]))
 
 # %% ../../nbs/09_paper/02_recipes.ipynb #32a36afd
@@ -81,12 +83,14 @@ def all_first_steps(
     "Every method on every dataset."
     pairs = [(d, m) for d in TRAINED for m in chosen or methods()]
     with tempfile.TemporaryDirectory() as root:
-        found = {f"{d}/{m}": first_steps(m, d, Path(root) / "data", Path(root) / "runs") for d, m in (progress(pairs) if progress else pairs)}
+        found = {f"{d}/{m}": first_steps(m, d, Path(root) / "data", Path(root) / "runs")
+                 for d, m in (progress(pairs) if progress else pairs)}
     return {pair: values for pair, values in found.items() if values}
 
 # %% ../../nbs/09_paper/02_recipes.ipynb #b1ea622e
 def same(
-    a: dict[str, float], b: dict[str, float],
+    a: dict[str, float],  # name to number
+    b: dict[str, float],  # name to number
     tolerance: float,  # of the larger value, and of 1
 ) -> bool:
     "Whether two sets of numbers agree."
@@ -109,7 +113,8 @@ def owners(
 
 # %% ../../nbs/09_paper/02_recipes.ipynb #01d596fc
 def to_raise(
-    recorded: dict[str, dict], today: dict[str, dict],  # as `all_first_steps` gives them
+    recorded: dict[str, dict],  # as `all_first_steps` gave them
+    today: dict[str, dict],  # as it gives them now
 ) -> list[str]:  # recipes; empty where nothing is wrong
     "The numbers that somebody forgot to raise."
     pairs = {p for p in today if p in recorded and recorded[p]["recipes"] == today[p]["recipes"]}
@@ -120,9 +125,12 @@ def to_raise(
 
 # %% ../../nbs/09_paper/02_recipes.ipynb #47c4f4a6
 def guard(
-    recorded: dict[str, dict], today: dict[str, dict],
+    recorded: dict[str, dict],  # as `all_first_steps` gave them
+    today: dict[str, dict],  # as it gives them now
 ) -> str:  # what is to be done; empty where nothing is
     "What the record and today's code say of each other."
-    if forgotten := to_raise(recorded, today): return f"What comes out has changed. Raise the recipe of {', '.join(forgotten)}, then record it with tools/recipes.py; or find out why it changed."
+    if forgotten := to_raise(recorded, today):
+        return (f"What comes out has changed. Raise the recipe of {', '.join(forgotten)}, then record it with tools/recipes.py; "
+                "or find out why it changed.")
     new = sorted(p for p in today if p not in recorded or recorded[p]["recipes"] != today[p]["recipes"])
     return f"Not recorded under these recipes: {', '.join(new)}. Run tools/recipes.py." if new else ""

@@ -29,27 +29,29 @@ FIGURES = dict(  # name: the runs it shows, of seed 0
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #2fcc6965
 def table_runs(
-    table: str,
-    runs: list[Planned],
+    table: str,  # a name of TABLES
+    runs: list[Planned],  # of the grid
 ) -> list[str]:  # names
     "The runs that a table has cells for."
-    wanted = {r.name for row in tables.paper().query("table == @table").to_dict("records") for r in tables.runs_for(row["method"], row["dataset"], row["K"], 9)}
+    rows = tables.paper().query("table == @table").to_dict("records")
+    wanted = {r.name for row in rows for r in tables.runs_for(row["method"], row["dataset"], row["K"], 9)}
     if table == "5": wanted |= {r.name for r in runs if r.variant.startswith("gradient")}
     return [r.name for r in runs if r.name in wanted]
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #0af24da8
 def opened(
-    runs: list[Planned],
+    runs: list[Planned],  # whose folders are there, or will be
 ) -> dict[str, list[str]]:  # page to the names of the runs
     "The pages that open a run's folder, for its model: figures, and the speeds of Appendix B."
     names = {r.name for r in runs}
     out = {f: [f"{n}-seed0" for n in needed] for f, needed in FIGURES.items() if all(f"{n}-seed0" in names for n in needed)}
-    if any(r.method == "ifam" for r in runs): out["appendix_b"] = [r.name for r in runs if r.method == "ifam" and not r.variant and r.seed == 0]
+    if any(r.method == "ifam" for r in runs):
+        out["appendix_b"] = [r.name for r in runs if r.method == "ifam" and not r.variant and r.seed == 0]
     return out
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #0cb9251d
 def pages(
-    runs: list[Planned],
+    runs: list[Planned],  # whose folders are there, or will be
     taken: list[Planned] = (),  # runs of which the predictions alone are there
 ) -> dict[str, list[str]]:  # page to the names of the runs that it reads
     "The pages that can be made of some runs."
@@ -72,7 +74,11 @@ def plan(
 ) -> tuple[list[Planned], list[str]]:  # runs, and datasets that are not there
     "The runs that can be made. `FileNotFoundError` for a folder without any of the data, `ValueError` where `only` names nothing."
     runs = runs_of(profile, seeds)
-    if profile == "paper" and not data: raise FileNotFoundError("PROFILE=paper needs the real data: give DATA=/path, a folder with waterbirds, cub, metashift, siim_acr, imagenet, imagenet9 or some of them below it, as data_prep/ prepares them, and rad-dino, the weights for siim_acr. Methods that are given FOUND's masks need data_prep/found_masks.ipynb to have made them, of waterbirds and metashift.")
+    if profile == "paper" and not data:
+        raise FileNotFoundError("PROFILE=paper needs the real data: give DATA=/path, a folder with waterbirds, cub, metashift, siim_acr, "
+                                "imagenet, imagenet9 or some of them below it, as data_prep/ prepares them, and rad-dino, the weights for "
+                                "siim_acr. Methods that are given FOUND's masks need data_prep/found_masks.ipynb to have made them, "
+                                "of waterbirds and metashift.")
     missing = sorted({d for r in runs for d in needs(r, profile) if data and not there(data, d)})
     runs = [r for r in runs if not needs(r, profile) & set(missing)]
     if not runs: raise FileNotFoundError(f"DATA={data}: no run finds all it needs below it; there is no {', '.join(missing)}.")
@@ -86,7 +92,9 @@ def current(
     marks: dict[str, dict],  # of `ifam.paper.grid.stamps`
 ) -> bool:
     "Whether a run that is kept was made under the stamps of today."
-    return record.is_file() and json.loads(record.read_text()).get("stamps") == {m.partition("/")[0]: digest(v) for m, v in marks.items() if m.partition("/")[2] == record.stem}
+    if not record.is_file(): return False
+    wanted = {m.partition("/")[0]: digest(v) for m, v in marks.items() if m.partition("/")[2] == record.stem}
+    return json.loads(record.read_text()).get("stamps") == wanted
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #9ec1e9c2
 def take(
@@ -95,7 +103,8 @@ def take(
     runs: list[Planned],  # that are not to be made
     marks: dict[str, dict],  # of `ifam.paper.grid.stamps`
 ) -> list[Planned]:  # those that are there
-    "Take from the checkout what is kept of runs, as far as it holds; of what lies beside the runs, move what does not into the folder `older`."
+    """Take from the checkout what is kept of runs, as far as it holds; of what lies beside the runs,
+    move what does not into the folder `older`."""
     own.mkdir(parents=True, exist_ok=True)
     out = []
     for r in runs:
@@ -113,31 +122,39 @@ def take(
 def processors() -> int: return len(os.sched_getaffinity(0))
 
 def at_once() -> int:
-    "Steps side by side without a GPU: one thread each, and 4 GiB of memory. A demo model is too small for two threads: two trainings of one thread do 1.4 times the work of one with two."
+    """Steps side by side without a GPU: one thread each, and 4 GiB of memory. A demo model is too small for two threads:
+    two trainings of one thread do 1.4 times the work of one with two."""
     return max(1, min(processors(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (4 << 30)))
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #aa6942b1
 def write_plan(
     folder: Path,  # of the profile's runs
-    runs: list[Planned],
-    profile: str,
-    data: str = "",
+    runs: list[Planned],  # to be made
+    profile: str,  # demo, quick or paper
+    data: str = "",  # folder below which the datasets lie; empty: the twins
     gpus: int = 0,  # of one training
     root: Path = None,  # the checkout; None: this one
     kept: bool = False,  # take the predictions that the checkout holds of these runs too, where no page opens the run
 ) -> list[Planned]:  # the runs that are taken
     "Write plan.json and the stamps, from which the workflow knows all it has to."
     root, out = root or home(), folder / "figures"
-    listed = [r for r in runs_of(profile, max([5, *(r.seed + 1 for r in runs)])) if not data or all(there(data, d) for d in needs(r, profile))]  # of a disk that is not there nothing can be said
+    seeds = max([5, *(r.seed + 1 for r in runs)])
+    # of a disk that is not there nothing can be said
+    listed = [r for r in runs_of(profile, seeds) if not data or all(there(data, d) for d in needs(r, profile))]
     marks = stamps(listed, profile, data)
     wanted, needed = {r.name for r in runs}, {n for names in opened(runs).values() for n in names}
     here = lambda r: r.name in needed or (folder / f"runs/{r.name}/train.html").is_file()
-    taken = take(out / "runs", root / "figures" / profile / "runs", [r for r in listed if r.name not in wanted or kept and not here(r)], marks)
+    others = [r for r in listed if r.name not in wanted or kept and not here(r)]
+    taken = take(out / "runs", root / "figures" / profile / "runs", others, marks)
     runs = [r for r in runs if r not in taken]
     found = pages(runs, taken)
     shown = dict(profile=profile, kept=str(out / "runs"), runs=str(folder / "runs"), out=str(out))
-    write_stamps(folder / "stamps", {m: v for m, v in marks.items() if m.partition("/")[2] in {r.name for r in runs}} | page_stamps(found, **shown))
-    write_json(folder / "plan.json", dict(python=sys.executable, checkout=str(root), gpus=gpus, threads=processors() if gpus else 1, pages=found, taken=[r.name for r in taken], runs={r.name: ["train", *steps(r)] for r in runs}))
+    names = {r.name for r in runs}
+    own = {m: v for m, v in marks.items() if m.partition("/")[2] in names}
+    write_stamps(folder / "stamps", own | page_stamps(found, **shown))
+    write_json(folder / "plan.json", dict(
+        python=sys.executable, checkout=str(root), gpus=gpus, threads=processors() if gpus else 1, pages=found,
+        taken=[r.name for r in taken], runs={r.name: ["train", *steps(r)] for r in runs}))
     return taken
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #5d6cad09
@@ -180,6 +197,18 @@ def listed_jobs(
         elif rule == "report": out.append(("pages", "report"))
     return out
 
+# %% ../../nbs/09_paper/06_reproduce.ipynb #c4e07d1b
+def _to_do(
+    jobs: list[tuple[str, str]],  # as `listed_jobs` gives them
+    seconds: float,  # that they take, as far as it is known
+    unknown: int,  # steps that nothing is known of
+) -> str:
+    "The rest of a sentence that begins with To do."
+    count = pd.Series([step.split("-")[0] for step, _ in jobs], dtype=str).value_counts().to_dict()
+    out = ", ".join(f"{n} {step}" for step, n in count.items()) or "nothing"
+    if seconds: out += f"; about {seconds / 60:.0f} minutes"
+    return out + (f", and {unknown} steps never measured" if unknown else "")
+
 # %% ../../nbs/09_paper/06_reproduce.ipynb #eb7d8bcb
 def write_results(
     folder: str | Path,  # figures
@@ -200,7 +229,8 @@ def publish(
     made: Path,  # folder of figures beside the runs
     out: Path,  # figures/<profile> of the checkout
 ):
-    "Copy what was made into the checkout, only what differs. The checkout then keeps the runs that its tables and figures are made of, and no others."
+    """Copy what was made into the checkout, only what differs. The checkout then keeps the runs that its tables and figures are made of,
+    and no others."""
     if (made / "runs").is_dir():
         for file in set((out / "runs").glob("*")) - {out / "runs" / f.name for f in (made / "runs").iterdir()}: file.unlink()
         for page in without_runs({f.stem for f in (made / "runs").glob("*.json")}):
@@ -217,7 +247,8 @@ def unfinished(
     wanted: dict,  # the plan
 ) -> list[tuple[str, Path]]:  # step/run, and the log that says why
     "The steps that are still missing or older than what they hang on."
-    steps = {f"{s}/{run}": folder / f"runs/{run}/{s}.html" for run, names in wanted["runs"].items() for s in names} | {f"pages/{p}": folder / f"pages/{p}.html" for p in wanted["pages"]}
+    steps = {f"{s}/{run}": folder / f"runs/{run}/{s}.html" for run, names in wanted["runs"].items() for s in names}
+    steps |= {f"pages/{p}": folder / f"pages/{p}.html" for p in wanted["pages"]}
     late = lambda step, page: not page.is_file() or page.stat().st_mtime < (folder / f"stamps/{step}.json").stat().st_mtime
     return [(step, folder / f"logs/{step}.log") for step, page in steps.items() if late(step, page)]
 
@@ -225,15 +256,15 @@ def unfinished(
 def snakemake(
     folder: Path,  # of the profile's runs
     root: Path,  # the checkout
-    gpus: int,
-    *arguments: str,
+    gpus: int,  # of one training; 0: the processor
+    *arguments: str,  # for Snakemake
 ) -> list[str]:
     "The command line of the workflow. What is out of date is known from dates alone; no lock is needed, for each step has its own."
     cores = processors() if gpus else at_once()
     elsewhere = any(a.split("=")[0] in ("--jobs", "-j", "--workflow-profile", "--profile", "--executor") for a in arguments)
     here = [] if elsewhere else ["--cores", str(cores), "--resources", f"gpu={max(1, gpus)}"]
-    return [sys.executable, "-m", "snakemake", "--snakefile", str(root / "workflow/Snakefile"), "--directory", str(folder), *here, "--nolock",
-            "--rerun-triggers", "mtime", "--rerun-incomplete", "--keep-going", *arguments]
+    return [sys.executable, "-m", "snakemake", "--snakefile", str(root / "workflow/Snakefile"), "--directory", str(folder), *here,
+            "--nolock", "--rerun-triggers", "mtime", "--rerun-incomplete", "--keep-going", *arguments]
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #f41b9e26
 def reproduce(
@@ -253,20 +284,23 @@ def reproduce(
     root, data, gpus = root or home(), str(Path(data).expanduser().absolute()) if data else "", gpus or int(profile == "paper")
     folder = (Path(runs).expanduser().absolute() if runs else home() / "runs" / "grid") / profile
     wanted, missing = plan(profile, data, only, seeds)
-    if missing: say(f"Left out, for want of data: {', '.join(missing)}." + " What ends in _masks_found is made by data_prep/found_masks.ipynb." * any(m.endswith("_masks_found") for m in missing))
+    if missing:
+        made = " What ends in _masks_found is made by data_prep/found_masks.ipynb." * any(m.endswith("_masks_found") for m in missing)
+        say(f"Left out, for want of data: {', '.join(missing)}." + made)
     taken = write_plan(folder, wanted, profile, data, gpus, root, kept)
     if taken: say(f"Taken as they were kept: {len(taken)} runs.")
     own = json.loads((folder / "plan.json").read_text())  # another command may write its own meanwhile
     known = measured_seconds(folder, root / "figures" / profile / "runs")
-    listed = subprocess.run(snakemake(folder, root, gpus, "--dry-run", *(a for a in arguments if not a.startswith("--quiet"))), capture_output=True, text=True)
-    if listed.returncode: say(listed.stdout + listed.stderr); return listed.returncode
-    jobs = listed_jobs(listed.stdout + listed.stderr)
+    loud = [a for a in arguments if not a.startswith("--quiet")]
+    listed = subprocess.run(snakemake(folder, root, gpus, "--dry-run", *loud), capture_output=True, text=True)
+    printed = listed.stdout + listed.stderr
+    if listed.returncode: say(printed); return listed.returncode
+    jobs = listed_jobs(printed)
     seconds, unknown = estimate(jobs, known)
     if not gpus: seconds /= at_once()
-    count = pd.Series([j[0].split("-")[0] for j in jobs], dtype=str).value_counts().to_dict()
-    say(f"{len({*wanted, *taken})} runs of the {profile} grid. To do: " + (", ".join(f"{n} {step}" for step, n in count.items()) or "nothing") + (f"; about {seconds / 60:.0f} minutes" if seconds else "") + (f", and {unknown} steps never measured" if unknown else "") + ".")
+    say(f"{len({*wanted, *taken})} runs of the {profile} grid. To do: {_to_do(jobs, seconds, unknown)}.")
     if dry_run: say("\n".join(f"  {step} {name}" for step, name in jobs)); return 0
-    code = subprocess.run(snakemake(folder, root, gpus, *arguments)).returncode if "Nothing to be done" not in listed.stdout + listed.stderr else 0
+    code = subprocess.run(snakemake(folder, root, gpus, *arguments)).returncode if "Nothing to be done" not in printed else 0
     if (folder / "figures").is_dir(): publish(folder / "figures", root / "figures" / profile)
     late = unfinished(folder, own)
     for step, log in late: say(f"NOT DONE {step}: see {log}" if log.is_file() else f"NOT DONE {step}: what it needs is missing")

@@ -31,11 +31,12 @@ class Measured:
 # %% ../../nbs/09_paper/04_results.ipynb #3e402c6d
 def draws_of(
     tables: list[pd.DataFrame],  # one a run: predictions for the same images, of one dataset
-    draws: int = 2000,
+    draws: int = 2000,  # of the bootstrap
 ) -> dict[str, np.ndarray]:  # measure to draws + 1,R: the first row as measured
     "Every measure of every run, and bootstrap draws of the images within their groups. `ValueError` for runs on different images."
     first = tables[0]
-    if any(len(t) != len(first) or not np.array_equal(t["label"], first["label"]) for t in tables): raise ValueError("The runs were not scored on the same test images.")
+    if any(len(t) != len(first) or not np.array_equal(t["label"], first["label"]) for t in tables):
+        raise ValueError("The runs were not scored on the same test images.")
     kind = registry[first["dataset"].iloc[0]].metric
     groups = first["group"].to_numpy() if "group" in first and kind != "average_accuracy" else np.zeros(len(first), int)
     if "family" in first: groups = pd.factorize(first["split"])[0]  # as many of each variant in every draw
@@ -45,26 +46,29 @@ def draws_of(
 
 # %% ../../nbs/09_paper/04_results.ipynb #1fa65702
 def images_of(
-    predictions: pd.DataFrame,
+    predictions: pd.DataFrame,  # one row an image
     metric: str,  # of `draws_of`
 ) -> int:
     "How many images a measure is of: of ImageNet-9 those of one variant, otherwise all."
-    return int((predictions["split"] == ("mixed_rand" if metric == "BG-GAP" else metric)).sum()) if "family" in predictions else len(predictions)
+    if "family" not in predictions: return len(predictions)
+    return int((predictions["split"] == ("mixed_rand" if metric == "BG-GAP" else metric)).sum())
 
 # %% ../../nbs/09_paper/04_results.ipynb #7a9034c4
 def measure(
     runs: list[Result],  # one a seed, on the same test images
     on: str = "",  # dataset; empty: the runs' own
     intervention: str = "none",  # see `Result.predictions`
-    draws: int = 2000,
+    draws: int = 2000,  # of the bootstrap
 ) -> dict[str, Measured]:  # by measure; empty where there are no predictions
     "What was measured on some data, under an intervention."
     tables = [t for r in runs if (t := r.predictions(on, intervention)) is not None]
     if not tables: return {}
     out = {}
     for name, values in draws_of(tables, draws).items():
-        low, high = np.quantile(reflected(values.mean(1)), [.025, .975]).clip(-100 if name == "BG-GAP" else 0, 100)  # reflected about a share near 0, a draw can be below it
-        out[name] = Measured(float(values[0].mean()), float(values[0].std(ddof=1)) if len(tables) > 1 else np.nan, float(low), float(high), images_of(tables[0], name), len(tables))
+        # reflected about a share near 0, a draw can be below it
+        low, high = np.quantile(reflected(values.mean(1)), [.025, .975]).clip(-100 if name == "BG-GAP" else 0, 100)
+        sd = float(values[0].std(ddof=1)) if len(tables) > 1 else np.nan
+        out[name] = Measured(float(values[0].mean()), sd, float(low), float(high), images_of(tables[0], name), len(tables))
     return out
 
 # %% ../../nbs/09_paper/04_results.ipynb #0fe28bad
@@ -74,7 +78,7 @@ def difference(
     on: str = "",  # dataset; empty: the runs' own
     intervention: str = "none",  # of ours
     against: str = "none",  # intervention of theirs
-    draws: int = 2000,
+    draws: int = 2000,  # of the bootstrap
 ) -> dict[str, Comparison]:  # by measure, in points
     "Ours minus theirs: means over seeds, paired by test image, with 95 % interval and p value."
     sides = [[t for r in runs if (t := r.predictions(on, i)) is not None] for runs, i in ((ours, intervention), (theirs, against))]
@@ -87,13 +91,15 @@ def difference(
 def compare(
     methods: dict[str, list[Result]],  # name to its runs, one a seed, on the same test images
 ) -> pd.DataFrame:  # one row a method
-    "AA, WGA, Fg mIoU and kept share of each method: mean over seeds, standard deviation (n - 1), 95 % interval of the mean over test images."
+    """AA, WGA, Fg mIoU and kept share of each method: mean over seeds, standard deviation (n - 1),
+    95 % interval of the mean over test images."""
     rows = []
     for name, runs in methods.items():
         found = measure(runs)
         row = dict(method=name, seeds=len(runs), n=found["AA"].n)
         for m in ("AA", "WGA"): row |= {m: found[m].value, f"{m}_sd": found[m].sd, f"{m}_low": found[m].low, f"{m}_high": found[m].high}
-        rows.append(row | {column: found[m].value if m in found else np.nan for column, m in (("Fg mIoU", "Fg mIoU pooled"), ("kept", "kept"))})
+        rows.append(row | {column: found[m].value if m in found else np.nan
+                           for column, m in (("Fg mIoU", "Fg mIoU pooled"), ("kept", "kept"))})
     return pd.DataFrame(rows)
 
 # %% ../../nbs/09_paper/04_results.ipynb #8b50acf6
@@ -117,10 +123,14 @@ def tidy(
     out = []
     for name, r in runs.items():
         config, data = r.saved["config"], r.saved["data"]
-        about = dict(run=name, trained_on=config["dataset"]) | dict(method=config["method"], K=config["K"] if finds_parts(config["method"]) else 0, seed=config["seed"]) | dict(
-            settings=json.dumps(config, sort_keys=True), versions=json.dumps(r.saved.get("versions", {}), sort_keys=True), git=r.saved.get("git", ""), data=data.get("train", {}).get("hash", ""))
+        about = dict(
+            run=name, trained_on=config["dataset"], method=config["method"], K=config["K"] if finds_parts(config["method"]) else 0,
+            seed=config["seed"], settings=json.dumps(config, sort_keys=True),
+            versions=json.dumps(r.saved.get("versions", {}), sort_keys=True), git=r.saved.get("git", ""),
+            data=data.get("train", {}).get("hash", ""))
         for (on, intervention), _ in r.rows.groupby(["dataset", "intervention"], observed=True):
             loo = r.chosen.get(on, {}).get("intervention") == intervention
             for metric, m in measure([r], on, intervention).items():
-                out.append(about | dict(dataset=on, intervention=intervention, choice=r.chosen[on]["choice"] if loo else "", metric=metric, value=m.value, low=m.low, high=m.high, n=m.n))
+                out.append(about | dict(dataset=on, intervention=intervention, choice=r.chosen[on]["choice"] if loo else "",
+                                        metric=metric, value=m.value, low=m.low, high=m.high, n=m.n))
     return pd.DataFrame(out)

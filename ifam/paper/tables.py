@@ -31,20 +31,31 @@ def paper() -> pd.DataFrame:  # table, dataset, method, K (0 for none), interven
 
 # %% ../../nbs/09_paper/05_tables.ipynb #a3f0f149
 METHODS = dict(  # name in paper.csv: how it is written, method and variant of the grid's run, or None
-    dinov2_vitb_frozen=("ViT-B, frozen", ("erm", "frozen")), dinov2_vitb_finetuned=("ViT-B, fine-tuned", ("erm", "")), dinov2_vitb=("ViT-B, fine-tuned", ("erm", "")),
+    dinov2_vitb_frozen=("ViT-B, frozen", ("erm", "frozen")), dinov2_vitb_finetuned=("ViT-B, fine-tuned", ("erm", "")),
+    dinov2_vitb=("ViT-B, fine-tuned", ("erm", "")),
     raddino_vitb_frozen=("RAD-DINO, frozen", ("erm", "frozen")), raddino_vitb_finetuned=("RAD-DINO, fine-tuned", ("erm", "")),
     pdiscoformer=("PDiscoFormer", ("pdiscoformer", "")), ifam=("iFAM", ("ifam", "")),
-    **{f"ifam:{a}": (a.replace("_", " ").replace("full", "full model").replace("k1", "K = 1").replace("stage1", "stage-1").replace("stage2", "stage 2"), ("ablation", a)) for a in ABLATIONS},
-    resnet50_erm=("ResNet-50, ERM", None), resnet152_erm=("ResNet-152, ERM", None), vitb_erm=("ViT-B, ERM", None), vitl_erm=("ViT-L, ERM", None), dinov2_vitl=("DINOv2 ViT-L", None),
-    dinov2_vitb_pca=("DINOv2 ViT-B, PCA mask", None), resnet50_masktune=("ResNet-50, MaskTune", None), resnet50_groupdro=("ResNet-50, GroupDRO", None), resnet50_disc=("ResNet-50, DISC", None),
-    resnet50_jtt=("ResNet-50, JTT", None), resnet50_george=("ResNet-50, GEORGE", None), resnet50_lle=("ResNet-50, LLE", None), vitb_swag_lle=("ViT-B SWAG, LLE", None), vitb_mae_lle=("ViT-B MAE, LLE", None),
+    **{f"ifam:{a}": (a.replace("_", " ").replace("full", "full model").replace("k1", "K = 1")
+                     .replace("stage1", "stage-1").replace("stage2", "stage 2"), ("ablation", a)) for a in ABLATIONS},
+    resnet50_erm=("ResNet-50, ERM", None), resnet152_erm=("ResNet-152, ERM", None),
+    vitb_erm=("ViT-B, ERM", None), vitl_erm=("ViT-L, ERM", None),
+    dinov2_vitl=("DINOv2 ViT-L", None), dinov2_vitb_pca=("DINOv2 ViT-B, PCA mask", None),
+    resnet50_masktune=("ResNet-50, MaskTune", None), resnet50_groupdro=("ResNet-50, GroupDRO", None),
+    resnet50_disc=("ResNet-50, DISC", None), resnet50_jtt=("ResNet-50, JTT", None), resnet50_george=("ResNet-50, GEORGE", None),
+    resnet50_lle=("ResNet-50, LLE", None), vitb_swag_lle=("ViT-B SWAG, LLE", None), vitb_mae_lle=("ViT-B MAE, LLE", None),
     vitl_mae_lle=("ViT-L MAE, LLE", None), bbox_erm=("ERM, boxes", None), segmentation_erm=("ERM, masks", None),
-    early_mask_gt=("early mask, ground truth", ("early_mask", "")), late_mask_gt=("late mask, ground truth", ("late_mask", "")), early_mask_found=("early mask, FOUND", ("early_mask", "found")), late_mask_found=("late mask, FOUND", ("late_mask", "found")),
-    early_mask_seg_frozen=("early mask, segmentation, frozen", ("early_mask", "frozen")), early_mask_seg_finetuned=("early mask, segmentation, fine-tuned", ("early_mask", "")),
-    late_mask_seg_frozen=("late mask, segmentation, frozen", ("late_mask", "frozen")), late_mask_seg_finetuned=("late mask, segmentation, fine-tuned", ("late_mask", "")))
-METRICS = dict(AA="AA", WGA="WGA", top1="AA", AUC="AUC", WG_AUC="AUC, worst group", IN1K="AA", IN9_original="original", mixed_same="mixed_same", mixed_rand="mixed_rand", BG_GAP="BG-GAP", Kp="Kp", Fg_mIoU="Fg mIoU pooled")
-SHOWN = dict(top1="top-1", WG_AUC="WG AUC", IN1K="IN-1K", IN9_original="IN-9 original", mixed_same="mixed-same", mixed_rand="mixed-rand", BG_GAP="BG-GAP", Fg_mIoU="Fg mIoU")
-DATA = dict(waterbirds="Waterbirds", metashift="MetaShift", cub="CUB", waterbirds200="Waterbirds200", siim_acr="SIIM-ACR", imagenet="ImageNet", imagenet9="ImageNet-9")
+    early_mask_gt=("early mask, ground truth", ("early_mask", "")), late_mask_gt=("late mask, ground truth", ("late_mask", "")),
+    early_mask_found=("early mask, FOUND", ("early_mask", "found")), late_mask_found=("late mask, FOUND", ("late_mask", "found")),
+    early_mask_seg_frozen=("early mask, segmentation, frozen", ("early_mask", "frozen")),
+    early_mask_seg_finetuned=("early mask, segmentation, fine-tuned", ("early_mask", "")),
+    late_mask_seg_frozen=("late mask, segmentation, frozen", ("late_mask", "frozen")),
+    late_mask_seg_finetuned=("late mask, segmentation, fine-tuned", ("late_mask", "")))
+METRICS = dict(AA="AA", WGA="WGA", top1="AA", AUC="AUC", WG_AUC="AUC, worst group", IN1K="AA", IN9_original="original",
+               mixed_same="mixed_same", mixed_rand="mixed_rand", BG_GAP="BG-GAP", Kp="Kp", Fg_mIoU="Fg mIoU pooled")
+SHOWN = dict(top1="top-1", WG_AUC="WG AUC", IN1K="IN-1K", IN9_original="IN-9 original", mixed_same="mixed-same", mixed_rand="mixed-rand",
+             BG_GAP="BG-GAP", Fg_mIoU="Fg mIoU")
+DATA = dict(waterbirds="Waterbirds", metashift="MetaShift", cub="CUB", waterbirds200="Waterbirds200", siim_acr="SIIM-ACR",
+            imagenet="ImageNet", imagenet9="ImageNet-9")
 TRAINED_ON = dict(waterbirds200="cub", imagenet9="imagenet")
 MAIN = ("1a", "1b", "2a", "2b")  # tables that compare methods
 
@@ -57,13 +68,14 @@ def written(
 
 # %% ../../nbs/09_paper/05_tables.ipynb #1652b7a2
 def ours(
-    table: str,
+    table: str,  # as in paper.csv
 ) -> list[dict]:  # as rows of `paper`
     "The rows that the paper has not: of methods that are trained on a table's data, with the measures that it has of that data."
     own = paper()[(paper()["table"] == table) & (paper()["intervention"] == "none")] if table in MAIN else paper().iloc[:0]
     columns = own[["dataset", "metric"]].drop_duplicates().values.tolist()
     named = {m: method_named(m) for m in methods() if m not in {w[1][0] for w in METHODS.values() if w[1]}}
-    return [dict(table=table, dataset=d, method=m, K=8 if finds_parts(m) else 0, intervention="none", metric=metric, value=np.nan, note="not in the paper")
+    return [dict(table=table, dataset=d, method=m, K=8 if finds_parts(m) else 0, intervention="none", metric=metric,
+                 value=np.nan, note="not in the paper")
             for m, kind in named.items() for d, metric in columns if TRAINED_ON.get(d, d) in kind.trained_on]
 
 # %% ../../nbs/09_paper/05_tables.ipynb #7f266434
@@ -77,9 +89,9 @@ def intervention_name(
 # %% ../../nbs/09_paper/05_tables.ipynb #5b0552a4
 def runs_for(
     method: str,  # as in paper.csv
-    dataset: str,
-    K: int,
-    seeds: int,
+    dataset: str,  # that the row is measured on
+    K: int,  # parts; of no account for a method without
+    seeds: int,  # how many runs
 ) -> list[Planned]:  # one a seed; empty for what is no method of this project
     "The grid's runs behind a row."
     own = written(method)[1]
@@ -101,29 +113,33 @@ class Kept:
 # %% ../../nbs/09_paper/05_tables.ipynb #f0ed9be9
 def command(
     runs: list[Planned],  # of a cell
-    kept: Kept,
+    kept: Kept,  # the runs that are there
 ) -> str:
     "What fills an empty cell."
     if not runs: return "not a method of this project"
     listed = {r.name for r in runs_of(kept.profile, 5)}
     name = runs[0].name.rpartition("-seed")[0]
-    return f"make reproduce PROFILE={kept.profile}{' DATA=/path' * kept.real} ONLY={name}-seed" if runs[0].name in listed else f"not in the {kept.profile} grid"
+    if runs[0].name not in listed: return f"not in the {kept.profile} grid"
+    return f"make reproduce PROFILE={kept.profile}{' DATA=/path' * kept.real} ONLY={name}-seed"
 
 # %% ../../nbs/09_paper/05_tables.ipynb #ffc3f6b9
 def beside(
     runs: list[Result],  # of a cell, one a seed
-    dataset: str,
-    intervention: str,
+    dataset: str,  # that they are measured on
+    intervention: str,  # see `Result.predictions`
 ) -> dict:  # kept and shape in percent, NaN for a method without a mask; failed: which runs did, and how
-    "What has to be known of a cell's runs: how much their masks kept, what the masks' shape alone tells of the label, and which of them failed."
+    """What has to be known of a cell's runs: how much their masks kept, what the masks' shape alone tells of the label,
+    and which of them failed."""
     found, shape = measure(runs, dataset, intervention, draws=1), measure(runs, dataset, "shape alone", draws=1)
     failed = [f"{r.name} has {', '.join(how)}" for r in runs if (how := r.failed())]
-    return dict(kept=found["kept"].value if "kept" in found else np.nan, shape=shape["AA"].value if shape and shape["AA"].seeds == len(runs) else np.nan, failed="; ".join(failed))
+    inside = found["kept"].value if "kept" in found else np.nan
+    guessed = shape["AA"].value if shape and shape["AA"].seeds == len(runs) else np.nan
+    return dict(kept=inside, shape=guessed, failed="; ".join(failed))
 
 # %% ../../nbs/09_paper/05_tables.ipynb #727a8a9f
 def cell(
     row: dict,  # of `paper`
-    kept: Kept,
+    kept: Kept,  # the runs that are there
     seeds: int = 5,  # at most
 ) -> dict:  # value, sd, low, high, n, seeds, runs and what `beside` gives; and paper and difference on real data; command where it is empty
     "What our runs say where the paper has a number. A change is against no intervention, paired by image."
@@ -140,22 +156,25 @@ def cell(
         having = [r for r in runs if r.predictions(row["dataset"], name) is not None]
         d = difference(having, having, row["dataset"], name)[metric]
         m = Measured(float(d.difference), np.nan, d.difference.low, d.difference.high, m.n, m.seeds)
-    out |= dict(value=m.value, sd=m.sd, low=m.low, high=m.high, n=m.n, seeds=m.seeds, runs=" ".join(r.name for r in runs)) | beside(runs, row["dataset"], name)
+    out |= dict(value=m.value, sd=m.sd, low=m.low, high=m.high, n=m.n, seeds=m.seeds, runs=" ".join(r.name for r in runs))
+    out |= beside(runs, row["dataset"], name)
     published = all(r.saved["data"]["train"]["published"] for r in runs)  # a difference to the paper says something on its data alone
     return out | (dict(difference=m.value - row["value"]) if kept.real and published else {})
 
 # %% ../../nbs/09_paper/05_tables.ipynb #d6d54f8c
 def cells(
     table: str,  # 1a, 1b, 2a, 2b, 3, 4, 5 or 6
-    kept: Kept,
+    kept: Kept,  # the runs that are there
     more: list[dict] = (),  # rows that the paper has not, as rows of `paper`
 ) -> pd.DataFrame:  # one row a cell
     "All cells of a table. `ValueError` for a table that there is not."
     rows = paper()[paper()["table"] == table]
     if rows.empty: raise ValueError(f"There is no table {table!r}: there is {', '.join(paper()['table'].unique())}.")
     out = pd.DataFrame([cell(r, kept) for r in [*rows.to_dict("records"), *ours(table), *more]])
-    columns = ["table", "dataset", "method", "K", "intervention", "metric", "paper", "value", "sd", "low", "high", "n", "seeds", "kept", "shape", "failed", "difference", "runs", "command", "note"]
-    return out.reindex(columns=[c for c in columns if c in out or c not in ("paper", "difference")])  # the columns of a table that no run fills are there, and empty
+    columns = ["table", "dataset", "method", "K", "intervention", "metric", "paper", "value", "sd", "low", "high", "n", "seeds",
+               "kept", "shape", "failed", "difference", "runs", "command", "note"]
+    # the columns of a table that no run fills are there, and empty
+    return out.reindex(columns=[c for c in columns if c in out or c not in ("paper", "difference")])
 
 # %% ../../nbs/09_paper/05_tables.ipynb #8c4ecc8d
 def words(
@@ -173,7 +192,9 @@ def words(
 
 # %% ../../nbs/09_paper/05_tables.ipynb #fd27c9a9
 def row_name(
-    method: str, K: int, intervention: str,
+    method: str,  # as in paper.csv
+    K: int,  # parts; 0 for a method without
+    intervention: str,  # as in paper.csv
 ) -> str:
     "A row's first cell."
     label = written(method)[0] + (f", K = {K}" if K else "")
@@ -183,20 +204,30 @@ def row_name(
 def readable(
     table: pd.DataFrame,  # as `cells` gives it
 ) -> pd.DataFrame:  # wide: one row a method, K and intervention; strings
-    "The table as one reads it: methods and columns in the paper's order, K rising; a change stands in its measure's column, with a sign; a row that nothing fills says what would. Kept, shape, seeds and n have one value a dataset, in the columns' order; † marks a mean with a run that failed."
+    """The table as one reads it: methods and columns in the paper's order, K rising; a change stands in its measure's column,
+    with a sign; a row that nothing fills says what would. Kept, shape, seeds and n have one value a dataset,
+    in the columns' order; † marks a mean with a run that failed."""
     first = lambda column: {v: i for i, v in enumerate(dict.fromkeys(table[column]))}
     places = {c: first(c) for c in ("method", "intervention")}
-    table = table.sort_values(["method", "K", "intervention"], key=lambda c: c.map(places[c.name]) if c.name in places else c, kind="stable")
-    said = table.assign(row=[row_name(*r) for r in table[["method", "K", "intervention"]].values], words=[words(c) for c in table.to_dict("records")],
-                        column=[f"{DATA[d]} {SHOWN.get(m.removesuffix('_delta'), m.removesuffix('_delta'))}" for d, m in table[["dataset", "metric"]].values])
+    in_order = lambda c: c.map(places[c.name]) if c.name in places else c
+    table = table.sort_values(["method", "K", "intervention"], key=in_order, kind="stable")
+    said = table.assign(
+        row=[row_name(*r) for r in table[["method", "K", "intervention"]].values],
+        words=[words(c) for c in table.to_dict("records")],
+        column=[f"{DATA[d]} {SHOWN.get(m.removesuffix('_delta'), m.removesuffix('_delta'))}"
+                for d, m in table[["dataset", "metric"]].values])
     wide = said.pivot_table(index="row", columns="column", values="words", aggfunc="first", sort=False, fill_value="")
     columns = said.sort_index()["column"]  # as the paper has them
     wide = wide.loc[list(dict.fromkeys(said["row"])), list(dict.fromkeys(columns))].rename_axis(columns=None)
-    counted = (said.dropna(subset=["n"]) if "n" in said else said.iloc[:0]).sort_values("column", key=lambda c: c.map({v: i for i, v in enumerate(dict.fromkeys(columns))}), kind="stable")
+    rank = {v: i for i, v in enumerate(dict.fromkeys(columns))}
+    counted = said.dropna(subset=["n"]) if "n" in said else said.iloc[:0]
+    counted = counted.sort_values("column", key=lambda c: c.map(rank), kind="stable")
     for name, form in (("kept", ".1f"), ("shape", ".1f"), ("seeds", ".0f"), ("n", ".0f")):
         told = counted.dropna(subset=[name]).drop_duplicates(["row", "dataset", name]) if name in counted else counted.iloc[:0]
-        wide[name] = told.groupby("row")[name].agg(lambda v: ", ".join(dict.fromkeys(f"{x:{form}}" for x in v))).astype(str).reindex(wide.index).fillna("")
-    wide["empty cells"] = said[said["command"] != ""].groupby("row")["command"].agg(lambda c: "; ".join(dict.fromkeys(c))).reindex(wide.index).fillna("")
+        listed = lambda v: ", ".join(dict.fromkeys(f"{x:{form}}" for x in v))
+        wide[name] = told.groupby("row")[name].agg(listed).astype(str).reindex(wide.index).fillna("")
+    commands = said[said["command"] != ""].groupby("row")["command"].agg(lambda c: "; ".join(dict.fromkeys(c)))
+    wide["empty cells"] = commands.reindex(wide.index).fillna("")
     return wide.rename_axis("").reset_index()
 
 # %% ../../nbs/09_paper/05_tables.ipynb #5c2d2cc9
@@ -206,8 +237,11 @@ def footnotes(
     "What the table's marks and last columns mean, as far as they occur."
     failed = dict.fromkeys(how for cell in table["failed"].dropna() for how in cell.split("; ") if how) if "failed" in table else {}
     out = [f"† a run failed: {'; '.join(failed)}."] if failed else []
-    if table.get("kept", pd.Series(dtype=float)).notna().any(): out.append("kept: tokens inside the mask, %; one value a dataset, in the columns' order.")
-    if table.get("shape", pd.Series(dtype=float)).notna().any(): out.append("shape: labels guessed right from the mask's shape alone, without a pixel, %; to be held against the share of the most frequent class.")
+    told = lambda column: table.get(column, pd.Series(dtype=float)).notna().any()
+    if told("kept"): out.append("kept: tokens inside the mask, %; one value a dataset, in the columns' order.")
+    if told("shape"):
+        out.append("shape: labels guessed right from the mask's shape alone, without a pixel, %; "
+                   "to be held against the share of the most frequent class.")
     return out
 
 # %% ../../nbs/09_paper/05_tables.ipynb #ade329e1
@@ -221,19 +255,23 @@ def markdown(
 # %% ../../nbs/09_paper/05_tables.ipynb #ad2a8806
 def picture(
     wide: pd.DataFrame,  # as `readable` gives it
-    title: str = "",
+    title: str = "",  # above it
     notes: list[str] = (),  # below it
 ) -> Figure:
-    "The table as it would be printed: rules above, below and under the head, no lines between columns. What fills an empty cell is left to the csv."
+    """The table as it would be printed: rules above, below and under the head, no lines between columns.
+    What fills an empty cell is left to the csv."""
     shown = wide.drop(columns="empty cells")
-    texts = [[c.replace(" ", "\n", 1) if i and i < len(shown.columns) - 4 else c for i, c in enumerate(shown.columns)], *shown.astype(str).values.tolist()]
+    heads = [c.replace(" ", "\n", 1) if i and i < len(shown.columns) - 4 else c for i, c in enumerate(shown.columns)]
+    texts = [heads, *shown.astype(str).values.tolist()]
     widths = [max(len(part) for row in texts for part in row[i].split("\n")) + 2 for i in range(len(shown.columns))]
     left = np.concatenate([[0], np.cumsum(widths)]) / sum(widths)
     fig, ax = plt.subplots(figsize=(max(5, sum(widths) * .075), .24 * (len(texts) + 2.6)), dpi=150)
     height = lambda i: -(i + .6 * (i > 0))
     for i, row in enumerate(texts):
         for j, text in enumerate(row):
-            ax.text(left[j] + .004 if j == 0 else (left[j] + left[j + 1]) / 2, height(i), text, ha="left" if j == 0 else "center", va="center", fontsize=8, fontweight="bold" if i == 0 else None, linespacing=1.1)
+            x, side = (left[j] + .004, "left") if j == 0 else ((left[j] + left[j + 1]) / 2, "center")
+            weight = "bold" if i == 0 else None
+            ax.text(x, height(i), text, ha=side, va="center", fontsize=8, fontweight=weight, linespacing=1.1)
     for y, lw in ((.75, 1.2), (-.95, .6), (height(len(texts) - 1) - .55, 1.2)): ax.plot([0, 1], [y, y], color="k", lw=lw, clip_on=False)
     for i, line in enumerate(notes): ax.text(.004, height(len(texts) - 1) - 1.1 - i, line, fontsize=6, va="top", wrap=True)
     ax.set(xlim=(0, 1), ylim=(height(len(texts) - 1) - .7, 1.1)); ax.axis("off")
@@ -244,9 +282,9 @@ def picture(
 # %% ../../nbs/09_paper/05_tables.ipynb #8a0b1a19
 def write(
     table: pd.DataFrame,  # as `cells` gives it
-    folder: str | Path,
+    folder: str | Path,  # gets the three files
     name: str,  # such as table_1a
-    title: str = "",
+    title: str = "",  # above the table
     generated: bool = True,  # the data is a twin: the page says so
 ) -> Figure:  # also on disk as NAME.png, with NAME.csv and NAME.md
     "Write a table as csv (one row a cell), Markdown and picture."
@@ -255,7 +293,8 @@ def write(
     if table["metric"].str.endswith("_delta").any(): title += " (with a sign: the change against no intervention, paired by image)"
     with atomic(folder / f"{name}.csv") as file: table.to_csv(file, index=False)
     note = "\nGenerated data, a small backbone: these numbers compare the rows with each other and are not the paper's.\n" * generated
-    with atomic(folder / f"{name}.md") as file: file.write_text(f"**{title}**\n\n" * bool(title) + markdown(wide) + "".join(f"\n{line}\n" for line in footnotes(table)) + note)
+    text = f"**{title}**\n\n" * bool(title) + markdown(wide) + "".join(f"\n{line}\n" for line in footnotes(table)) + note
+    with atomic(folder / f"{name}.md") as file: file.write_text(text)
     fig = picture(wide, title, footnotes(table))
     with atomic(folder / f"{name}.png") as file: fig.savefig(file, format="png", bbox_inches="tight", pad_inches=.08)
     return fig
@@ -263,16 +302,19 @@ def write(
 # %% ../../nbs/09_paper/05_tables.ipynb #828ed4ab
 def order(
     table: pd.DataFrame,  # as `cells` gives it: of Table 5
-    kept: Kept,
-    dataset: str,
+    kept: Kept,  # the runs that are there
+    dataset: str,  # that the rows are measured on
     metric: str,  # as in paper.csv
-    draws: int = 2000,
-) -> dict:  # rows, spearman, low, high; first, last; above_next, its interval (points); over_last likewise. Empty where fewer than three rows have runs
+    draws: int = 2000,  # of the bootstrap
+    # rows, spearman, low, high; first, last; above_next, its interval (points); over_last likewise.
+    # Empty where fewer than three rows have runs
+) -> dict:
     "How the rows compare with the paper's, by one measure. Identical rows count once."
     from scipy.stats import spearmanr
     from ifam.measures.metrics import change
     from ifam.paper.results import draws_of
-    column = paper()[(paper()["table"] == table["table"].iloc[0]) & (paper()["dataset"] == dataset) & (paper()["metric"] == metric)].drop_duplicates("method").set_index("method")["value"].drop("ifam:part_dropout_0.3", errors="ignore")
+    named = (paper()["table"] == table["table"].iloc[0]) & (paper()["dataset"] == dataset) & (paper()["metric"] == metric)
+    column = paper()[named].drop_duplicates("method").set_index("method")["value"].drop("ifam:part_dropout_0.3", errors="ignore")
     runs = {m: [kept.runs[r.name] for r in runs_for(m, dataset, 4, 5) if r.name in kept.runs] for m in column.index}
     runs = {m: r for m, r in runs.items() if r and r[0].predictions(dataset) is not None}
     if len(runs) < 3: return {}
