@@ -111,11 +111,7 @@ import sys
 needed = {"torch", "torchvision", "timm", "numpy", "PIL", "safetensors"}
 others = set(OTHERS.split()) - needed
 
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in others: raise ModuleNotFoundError(f"{name} is not installed")
-
-sys.meta_path.insert(0, Missing())
+sys.modules |= dict.fromkeys(others)  # as if they were not installed
 import ifam, torch
 model = ifam.load(sys.argv[1])
 assert model(torch.zeros(1, 3, model.config.image_size, model.config.image_size)).mask.shape[0] == 1

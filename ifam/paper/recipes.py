@@ -48,13 +48,13 @@ def first_steps(
     dataset: str,  # a name of TRAINED
     root: Path,  # of the twins
     runs: Path,  # gets the run's folder
-) -> dict:  # recipes, losses, scores and changes under an intervention; None for a method that needs masks where there are none
+) -> dict:  # recipes, losses, scores and changes under an intervention; None for a method that needs masks or groups where there are none
     "What a method does on a dataset in its first steps, in numbers."
     small = {k: v for k, v in TINY.items() if k in setting_names(method)}
     config = configure(**preset("demo", dataset, method) | small | dict(data=str(tiny(dataset, root))))
     try: run = train(config, Path(runs) / f"{dataset}-{method}")
     except ValueError as error:
-        if "reads the object's mask" in str(error): return None
+        if "reads the object's mask" in str(error) or "needs groups" in str(error): return None
         raise
     losses = {k: v for row in run.metrics for k, v in row.items() if k.startswith("stage") or f"w_{k}" in vars(config)}  # of the last phase
     table = evaluation.summary(pd.read_parquet(run.path("predictions.parquet")), metric=run.saved["data"]["metric"]).dropna(subset="value")
@@ -78,10 +78,11 @@ def changes(
 # %% ../../nbs/09_paper/02_recipes.ipynb #32a36afd
 def all_first_steps(
     chosen: list[str] = (),  # names of methods; empty: all
+    on: list[str] = (),  # names of datasets; empty: all
     progress=None,  # such as tqdm: wraps the pairs
 ) -> dict[str, dict]:  # "dataset/method" to `first_steps`
     "Every method on every dataset."
-    pairs = [(d, m) for d in TRAINED for m in chosen or methods()]
+    pairs = [(d, m) for d in on or TRAINED for m in chosen or methods()]
     with tempfile.TemporaryDirectory() as root:
         found = {f"{d}/{m}": first_steps(m, d, Path(root) / "data", Path(root) / "runs")
                  for d, m in (progress(pairs) if progress else pairs)}
