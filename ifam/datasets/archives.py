@@ -59,7 +59,9 @@ def verify(
 def _room(folder, needed, what):
     "Raise where the disk of `folder` is too full."
     free = shutil.disk_usage(folder).free
-    if needed > free: raise OSError(errno.ENOSPC, f'{what} needs {needed:,} bytes in {folder}, where {free:,} are free: make room, or choose another folder')
+    if needed > free:
+        raise OSError(errno.ENOSPC, f'{what} needs {needed:,} bytes in {folder}, where {free:,} are free: '
+                                    'make room, or choose another folder')
 
 # %% ../../nbs/03_datasets/01_archives.ipynb #c093a2e5
 class _Elsewhere(OSError): "The server cannot go on where the part ends."
@@ -82,11 +84,12 @@ class _Part:
         if status == 200: self.empty()
         else:
             place = re.fullmatch(r'bytes (\d+)-\d+/(\d+|\*)', head.get('Content-Range', ''))
-            if not place or int(place[1]) != self.have or self.tag and self.tag != tag: raise _Elsewhere('it is not the file that was begun')
+            if not place or int(place[1]) != self.have or self.tag not in ('', tag): raise _Elsewhere('it is not the file that was begun')
             total = place[2]
         response.raw.headers.pop('Content-Encoding', None)   # some servers call a .tgz an encoded .tar: the bytes are wanted as they are
         self.total = int(total) if total.isdigit() else None
-        if self.size is not None and self.total not in (None, self.size): raise ValueError(f'has {self.total:,} bytes, expected {self.size:,}')
+        if self.size is not None and self.total not in (None, self.size):
+            raise ValueError(f'has {self.total:,} bytes, expected {self.size:,}')
         _room(self.path.parent, (self.total or 0) - self.have, self.path.name)
         self.note.write_text(tag)
         self.bar.total, self.bar.n = self.total, self.have
@@ -98,7 +101,8 @@ class _Part:
 
     @property
     def have(self): "Bytes so far."; return self.file.tell()
-    def headers(self): "Ask for the rest, as it is."; return {'Accept-Encoding': 'identity'} | ({'Range': f'bytes={self.have}-'} if self.have else {})
+    def headers(self):  # ask for the rest, as it is
+        return {'Accept-Encoding': 'identity'} | ({'Range': f'bytes={self.have}-'} if self.have else {})
     def empty(self): "Start over."; self.file.truncate(0); self.file.seek(0); self.tag = ''
     def flush(self): "Pooch asks for it after every piece; there is no need."
     def close(self): "What has come stays."; self.file.close()
@@ -106,7 +110,8 @@ class _Part:
 # %% ../../nbs/03_datasets/01_archives.ipynb #faa3f537
 def _grow(url, part):
     "Ask for what `part` lacks until it is whole. Raises `ConnectionError`; what has come is kept."
-    why = lambda error: f'{url} did not come ({error}). {part.have:,} bytes are kept: call again to go on, or fetch it by hand and put it into {part.path.parent}'
+    why = lambda error: (f'{url} did not come ({error}). {part.have:,} bytes are kept: call again to go on, '
+                         f'or fetch it by hand and put it into {part.path.parent}')
     while True:
         try: pooch.HTTPDownloader(chunk_size=2**18, headers=part.headers(), hooks=dict(response=part.answered))(url, part, None)
         except OSError as error:
@@ -123,8 +128,8 @@ def download(
     checksum: str | None = None,  # as for `verify`
     size: int | None = None,      # bytes
     progress: bool = False,       # show a bar
-) -> Path:  # of the file
-    "Fetch a file unless it is there and fits. Raises `ConnectionError` (call again: it goes on), `ValueError` for a file that does not fit, `OSError` for a full disk."
+) -> Path:  # of the file; after a `ConnectionError` the next call goes on
+    "Fetch a file unless it is there and fits. `ConnectionError` (call again), `ValueError` if it does not fit, `OSError` for a full disk."
     name = PurePosixPath(urlsplit(url).path).name
     if name in ('', '..'): raise ValueError(f'{url} names no file')
     path = Path(folder).expanduser()/name
@@ -133,14 +138,16 @@ def download(
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_name(f'.{name}.lock')):
         if there(): return path
-        with tqdm(desc=name, unit='B', unit_scale=True, disable=not progress) as bar, contextlib.closing(_Part(part, size, checksum, bar)) as growing:
+        with (tqdm(desc=name, unit='B', unit_scale=True, disable=not progress) as bar,
+              contextlib.closing(_Part(part, size, checksum, bar)) as growing):
             try:
                 if size is None or growing.have != size: _grow(url, growing)
                 growing.close()
                 if wrong := _compare(part, checksum, size)[1]: raise ValueError(wrong)
             except ValueError as error:
                 for file in (part, growing.note): file.unlink(missing_ok=True)
-                raise ValueError(f'{path} was not kept: what {url} gave {error}. Try again; if that does not help, it is another version: ask its owners for the checksum') from None
+                raise ValueError(f'{path} was not kept: what {url} gave {error}. Try again; if that does not help, '
+                                 'it is another version: ask its owners for the checksum') from None
         part.replace(path); growing.note.unlink(missing_ok=True)
     return path
 
@@ -158,9 +165,12 @@ class UnsafeArchive(ValueError):
 
 # %% ../../nbs/03_datasets/01_archives.ipynb #abc68637
 _FILE, _FOLDER = 'a file', 'a folder'
-_TAR_KINDS = {tarfile.REGTYPE: _FILE, tarfile.AREGTYPE: _FILE, tarfile.DIRTYPE: _FOLDER, tarfile.SYMTYPE: 'a symbolic link', tarfile.LNKTYPE: 'a hard link',
-              tarfile.CHRTYPE: 'a device', tarfile.BLKTYPE: 'a device', tarfile.FIFOTYPE: 'a pipe'}
-_ZIP_KINDS = {stat.S_IFREG: _FILE, stat.S_IFDIR: _FOLDER, stat.S_IFLNK: 'a symbolic link', stat.S_IFCHR: 'a device', stat.S_IFBLK: 'a device', stat.S_IFIFO: 'a pipe'}
+_TAR_KINDS = {
+    tarfile.REGTYPE: _FILE, tarfile.AREGTYPE: _FILE, tarfile.DIRTYPE: _FOLDER, tarfile.SYMTYPE: 'a symbolic link',
+    tarfile.LNKTYPE: 'a hard link', tarfile.CHRTYPE: 'a device', tarfile.BLKTYPE: 'a device', tarfile.FIFOTYPE: 'a pipe'}
+_ZIP_KINDS = {
+    stat.S_IFREG: _FILE, stat.S_IFDIR: _FOLDER, stat.S_IFLNK: 'a symbolic link',
+    stat.S_IFCHR: 'a device', stat.S_IFBLK: 'a device', stat.S_IFIFO: 'a pipe'}
 _BAD_NAMES = {  # the whole name
     r'': 'has no name',
     r'[/\\].*|[A-Za-z]:.*': 'is an absolute path',
@@ -170,15 +180,11 @@ _BAD_NAMES = {  # the whole name
 }
 _PIECE = 2**16  # bytes read at a time, and the most that a header may take
 
-# %% ../../nbs/03_datasets/01_archives.ipynb #d65a960b
-class _Gate:
-    "What an archive gives, counted against the limits. To `tarfile` it is a file that goes forward only."
+# %% ../../nbs/03_datasets/01_archives.ipynb #9bd3f1ac
+class _Refusals:
+    "What an archive is, and the one way to refuse it."
     def __init__(self, archive, packed, limits, folder):
         self.archive, self.packed, self.limits, self.folder, self.count, self.name = archive, packed, limits, folder, 0, None
-
-    def begin(self, name, source):
-        "What is read next belongs to the member `name`, and comes from `source`."
-        self.name, self.source, self.start, self.packed_start = name, source, self.count, self.packed.tell()
 
     def refuse(self, why):
         "Raise the one error for all that is not as it should be."
@@ -194,6 +200,12 @@ class _Gate:
             if getattr(error, 'errno', None) == errno.ENOSPC: raise
             self.refuse(f'is damaged or cut off ({type(error).__name__}: {error}): delete the archive and fetch it again')
 
+# %% ../../nbs/03_datasets/01_archives.ipynb #d65a960b
+class _Gate(_Refusals):
+    "What an archive gives, counted against the limits. To `tarfile` it is a file that goes forward only."
+    def begin(self, name, source):
+        "What is read next belongs to the member `name`, and comes from `source`."
+        self.name, self.source, self.start, self.packed_start = name, source, self.count, self.packed.tell()
     def claim(self, members, size):
         "Refuse what a header declares beyond the limits, or beyond the disk."
         if size < 0: self.refuse('has a negative size')
@@ -235,7 +247,8 @@ def _tar_members(gate, source):
         while (member := tar.next()) is not None:
             tar.members.clear()   # a million of them take a gigabyte
             gate.begin(member.name, source)
-            yield member.name, 'a sparse file' if member.issparse() else _TAR_KINDS.get(member.type, f'of the unknown type {member.type!r}'), member.size
+            kind = 'a sparse file' if member.issparse() else _TAR_KINDS.get(member.type, f'of the unknown type {member.type!r}')
+            yield member.name, kind, member.size
         while gate.read(_PIECE): pass
 
 # %% ../../nbs/03_datasets/01_archives.ipynb #3e2e50b0
@@ -250,7 +263,8 @@ def _zip_members(gate):
         for member in members:
             gate.name, mode = member.orig_filename, stat.S_IFMT(member.external_attr >> 16)
             if member.flag_bits & 0x41: gate.refuse('is encrypted')
-            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED): gate.refuse('is packed in a rare way: pack the archive anew')
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                gate.refuse('is packed in a rare way: pack the archive anew')
             kind = _ZIP_KINDS.get(mode or (stat.S_IFDIR if member.orig_filename.endswith('/') else stat.S_IFREG), 'of an unknown type')
             with archive.open(member) as source:
                 gate.begin(member.orig_filename, source)
@@ -260,7 +274,8 @@ def _zip_members(gate):
 def _members(gate):
     "Name, kind and declared size of each member; its content is read from the gate before the next is asked for."
     first = gate.packed.read(512); gate.packed.seek(0)
-    opener = next((o for mark, o in {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ\0': lzma.open}.items() if first.startswith(mark)), None)
+    packings = {b'\x1f\x8b': gzip.open, b'BZh': bz2.open, b'\xfd7zXZ\0': lzma.open}
+    opener = next((o for mark, o in packings.items() if first.startswith(mark)), None)
     with gate.reading():
         if first.startswith((b'PK\3\4', b'PK\5\6')): yield from _zip_members(gate)
         elif opener: yield from _tar_members(gate, opener(gate.packed))
@@ -280,7 +295,8 @@ def _placed(gate, name, kind, seen):
     paths = list(itertools.accumulate(parts, '{}/{}'.format))
     folders = paths if kind == _FOLDER else paths[:-1]
     new = [p for p in folders if p not in seen]
-    if any(seen.get(p) == _FILE for p in folders) or kind == _FILE and paths[-1] in seen: gate.refuse('is there twice, or is both a file and a folder')
+    if any(seen.get(p) == _FILE for p in folders) or kind == _FILE and paths[-1] in seen:
+        gate.refuse('is there twice, or is both a file and a folder')
     seen.update(dict.fromkeys(new, _FOLDER))
     if kind == _FILE: seen[paths[-1]] = _FILE
     return paths[-1] if parts else '', new
@@ -289,7 +305,8 @@ def _placed(gate, name, kind, seen):
 def _extract(archive, folder, limits, progress):
     "Write the members of an archive into an empty folder, and count them."
     seen, counts = {}, dict(files=0, folders=0, bytes=0)
-    with open(archive, 'rb') as packed, tqdm(desc=archive.name, total=archive.stat().st_size, unit='B', unit_scale=True, disable=not progress) as bar:
+    with (open(archive, 'rb') as packed,
+          tqdm(desc=archive.name, total=archive.stat().st_size, unit='B', unit_scale=True, disable=not progress) as bar):
         gate = _Gate(archive, packed, limits, folder)
         for n, (name, kind, size) in enumerate(_members(gate), 1):
             path, new = _placed(gate, name, kind, seen)
@@ -313,7 +330,8 @@ def _moves(archive, item, target):
     if not os.path.lexists(target): return [(item, target)]
     if item.is_dir() and target.is_dir(): return [m for child in sorted(item.iterdir()) for m in _moves(archive, child, target/child.name)]
     if item.is_file() and target.is_file() and filecmp.cmp(item, target, shallow=False): return []
-    raise UnsafeArchive(f'{archive} is refused: it would replace {target}, which differs. Move that away, or choose another folder. Nothing was unpacked')
+    raise UnsafeArchive(f'{archive} is refused: it would replace {target}, which differs. '
+                        'Move that away, or choose another folder. Nothing was unpacked')
 
 # %% ../../nbs/03_datasets/01_archives.ipynb #22d1a5d1
 def unpack(
@@ -324,7 +342,7 @@ def unpack(
     aside: str | Path | None = None, # folder to unpack in first; None is the one that holds target
     progress: bool = False,          # show a bar
 ) -> dict:  # files, folders, bytes: how many
-    "Unpack an archive whole or not at all. Raises `UnsafeArchive` (a `ValueError`), `ValueError` where `holds` is not in it, `OSError` for a full disk."
+    "Unpack an archive whole or not at all. `UnsafeArchive` (a `ValueError`), `ValueError` if it lacks `holds`, `OSError` for a full disk."
     archive, target = Path(archive).expanduser(), Path(target).expanduser().resolve()
     aside = Path(aside or target.parent).expanduser()
     aside.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,8 @@ def _landmarks(home, known, ids):
     spots = refuse(spots, ~spots.id.isin(known), path, lambda n: f'image {spots.id[n]} is not in images.txt')
     spots = refuse(spots, ~spots.part.isin(names.part), path, lambda n: f'part {spots.part[n]} is not in parts.txt')
     spots = refuse(spots, ~spots.visible.isin((0, 1)), path, lambda n: f'<visible> should be 0 or 1, found {spots.visible[n]}')
-    spots = refuse(spots, spots.duplicated(['id', 'part']), path, lambda n: f'a second line for part {spots.part[n]} of image {spots.id[n]}')
+    twice = spots.duplicated(['id', 'part'])
+    spots = refuse(spots, twice, path, lambda n: f'a second line for part {spots.part[n]} of image {spots.id[n]}')
     of_image = spots.id.value_counts().reindex(ids, fill_value=0)
     refuse(of_image, of_image < len(names), path, lambda i: f'image {i} has {of_image[i]} of {len(names)} parts', line=False)
     parts = np.sort(names.part)
@@ -40,7 +41,8 @@ class _Birds(ImageTable):
             self.masks = np.array([os.path.splitext(f)[0] + '.png' for f in self.files])
             listed(pd.DataFrame(dict(file=self.masks), self.lines), self.home/'segmentations', self.listing)
             fields.append('mask')
-        elif (beside := self.home.with_name('segmentations')).is_dir(): raise FileNotFoundError(f'{beside} lies beside {self.home.name}: move it into {self.home}')
+        elif (beside := self.home.with_name('segmentations')).is_dir():
+            raise FileNotFoundError(f'{beside} lies beside {self.home.name}: move it into {self.home}')
         if (self.home/'parts'/'part_locs.txt').exists():
             self.landmarks = _landmarks(self.home, known.id, self.ids)
             fields.append('landmarks')
@@ -58,11 +60,14 @@ class _Birds(ImageTable):
         if 'box' in self.fields: out['box'] = self.boxes[index].clone()
         return out
 
-# %% ../../nbs/03_datasets/03_cub.ipynb #cbd4b5aa
+# %% ../../nbs/03_datasets/03_cub.ipynb #7b0e4c1d
 _CUB_ARCHIVES = (
-    ('https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz', 'md5:97eceeb196236b17998738112f37df78', '.', 'CUB_200_2011/images.txt'),
-    ('https://data.caltech.edu/records/w9d68-gec53/files/segmentations.tgz', 'md5:4d47ba1228eae64f2fa547c47bc65255', 'CUB_200_2011', 'CUB_200_2011/segmentations'))
+    ('https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz', 'md5:97eceeb196236b17998738112f37df78',
+     '.', 'CUB_200_2011/images.txt'),
+    ('https://data.caltech.edu/records/w9d68-gec53/files/segmentations.tgz', 'md5:4d47ba1228eae64f2fa547c47bc65255',
+     'CUB_200_2011', 'CUB_200_2011/segmentations'))
 
+# %% ../../nbs/03_datasets/03_cub.ipynb #cbd4b5aa
 class CUB(_Birds):
     "Caltech-UCSD Birds 200-2011: images by species, with masks, landmarks and boxes; a group is a class."
     name, folder, needs = 'cub', 'images', 'images.txt'
@@ -86,10 +91,14 @@ class CUB(_Birds):
         kinds = refuse(kinds, kinds.id.duplicated(), names, lambda n: f'a second line for class {kinds.id[n]}')
         where = self.home/'image_class_labels.txt'
         files = joined(files, where, dict(id=int, label=int), known)
-        files = refuse(files, ~files.label.isin(kinds.id), where, lambda n: f'image {files.id[n]} has the label {files.label[n]}, which classes.txt does not list', line=False)
+        files = refuse(
+            files, ~files.label.isin(kinds.id), where,
+            lambda n: f'image {files.id[n]} has the label {files.label[n]}, which classes.txt does not list', line=False)
         where = self.home/'train_test_split.txt'
         files = joined(files, where, dict(id=int, train=int), known)
-        files = refuse(files, ~files.train.isin((0, 1)), where, lambda n: f'image {files.id[n]} should have 1 (train) or 0 (test), not {files.train[n]}', line=False)
+        files = refuse(
+            files, ~files.train.isin((0, 1)), where,
+            lambda n: f'image {files.id[n]} should have 1 (train) or 0 (test), not {files.train[n]}', line=False)
         self.classes = self.groups = kinds.name.tolist()
         label = np.searchsorted(kinds.id, files.label)
         return files.assign(label=label, group=label, split=np.where(files.train, 'train', 'test'))
@@ -99,6 +108,28 @@ _PLACED = 'waterbird_complete95_forest2water2'
 _WATERBIRDS_ARCHIVE = (f'https://nlp.stanford.edu/data/dro/{_PLACED}.tar.gz', None, 'CUB_200_2011', f'CUB_200_2011/{_PLACED}/metadata.csv')
 _MISTAKEN = ('Eastern_Towhee', 'Western_Meadowlark', 'Western_Wood_Pewee')
 
+# %% ../../nbs/03_datasets/03_cub.ipynb #dbf04bdf
+def _match(table, home, listing):
+    "Ids must mean the same image here and in CUB, or masks and landmarks would be another bird's."
+    if not (home/'images.txt').exists(): return table
+    theirs = table.id.map(read_table(home/'images.txt', dict(id=int, file=str)).drop_duplicates('id').set_index('id').file)
+    table = refuse(table, theirs.isna(), listing, lambda n: f'image {table.id[n]} is not in images.txt')
+    theirs = theirs[table.index]
+    return refuse(table, theirs != table.file, listing,
+                  lambda n: f'image {table.id[n]} is {table.file[n]} here and {theirs[n]} in images.txt')
+
+def _birds_and_places(path):
+    "The rows of metadata.csv; what is not as it should be is refused."
+    table = read_csv(path, ('img_id', 'img_filename', 'y', 'split', 'place'))
+    table = table.rename(columns=dict(img_id='id', img_filename='file'))
+    table = refuse(table, table.file.isna(), path, lambda n: '<img_filename> is empty')
+    for column, values in dict(y=(0, 1), place=(0, 1), split=(0, 1, 2)).items():
+        number = pd.to_numeric(table[column], errors='coerce')
+        table = refuse(table, ~number.isin(values), path, lambda n: f'{column} should be one of {values}, found {table[column][n]}')
+        table = table.assign(**{column: number[table.index].astype(int)})
+    table = typed(table, dict(id=int, file=str), path, '<img_id>')
+    return refuse(table, table.id.duplicated(), path, lambda n: f'a second line for img_id {table.id[n]}')
+
 # %% ../../nbs/03_datasets/03_cub.ipynb #34e5995c
 class Waterbirds(CUB):
     "Waterbirds: land- and waterbirds on land and water, four groups; group = 2 * label + place."
@@ -107,11 +138,17 @@ class Waterbirds(CUB):
     scored = dict(val='test', last='test', test='test')
     classes = ['landbird', 'waterbird']
     groups = ['landbird on land', 'landbird on water', 'waterbird on land', 'waterbird on water']
-    citation = 'Sagawa, Koh, Hashimoto, Liang: Distributionally Robust Neural Networks for Group Shifts. ICLR 2020; built from CUB-200-2011 and Places365'
+    citation = ('Sagawa, Koh, Hashimoto, Liang: Distributionally Robust Neural Networks for Group Shifts. ICLR 2020; '
+                'built from CUB-200-2011 and Places365')
     published_counts = dict(train=[3498, 184, 56, 1057], val=[467, 466, 133, 133], test=[2255, 2255, 642, 642])
     sources = (*_CUB_ARCHIVES, _WATERBIRDS_ARCHIVE)
 
-    def __init__(self, root, split='train', transform=None, download=False, annotations=None,
+    def __init__(self,
+        root: str | Path,  # where the data lies
+        split: str = 'train',  # one of `splits`
+        transform=None,  # as of `ImageTable`
+        download: bool = False,  # fetch what is missing first
+        annotations: bool | None = None,  # mask, landmarks, box: True, False, or wherever they stay true
         corrected: bool = False,  # label the three kinds with "tern" in their names as the landbirds they are
     ):
         self.corrected = corrected
@@ -119,32 +156,17 @@ class Waterbirds(CUB):
 
     def _home(self, root):
         home = super()._home(root)
-        if not (home/'images.txt').exists() and (home/'CUB_200_2011').is_dir(): raise FileNotFoundError(f'{home/_PLACED} lies beside CUB_200_2011: move it into {home/"CUB_200_2011"}')
+        if not (home/'images.txt').exists() and (home/'CUB_200_2011').is_dir():
+            raise FileNotFoundError(f'{home/_PLACED} lies beside CUB_200_2011: move it into {home/"CUB_200_2011"}')
         return home
 
     @property
     def listing(self): return self.home/self.needs
 
     def _read(self):
-        path, table = self.listing, read_csv(self.listing, ('img_id', 'img_filename', 'y', 'split', 'place'))
-        table = table.rename(columns=dict(img_id='id', img_filename='file'))
-        table = refuse(table, table.file.isna(), path, lambda n: '<img_filename> is empty')
-        for column, values in dict(y=(0, 1), place=(0, 1), split=(0, 1, 2)).items():
-            number = pd.to_numeric(table[column], errors='coerce')
-            table = refuse(table, ~number.isin(values), path, lambda n: f'{column} should be one of {values}, found {table[column][n]}')
-            table = table.assign(**{column: number[table.index].astype(int)})
-        table = typed(table, dict(id=int, file=str), path, '<img_id>')
-        table = self._match(refuse(table, table.id.duplicated(), path, lambda n: f'a second line for img_id {table.id[n]}'))
+        table = _match(_birds_and_places(self.listing), self.home, self.listing)
         label = table.y.where(~table.file.str.contains('|'.join(_MISTAKEN)) | (not self.corrected), 0)
         return table[['id', 'file']].assign(label=label, group=2*label + table.place, split=np.array(self.splits)[table.split])
-
-    def _match(self, table):
-        "Ids must mean the same image here and in CUB, or masks and landmarks would be another bird's."
-        if not (self.home/'images.txt').exists(): return table
-        theirs = table.id.map(read_table(self.home/'images.txt', dict(id=int, file=str)).drop_duplicates('id').set_index('id').file)
-        table = refuse(table, theirs.isna(), self.listing, lambda n: f'image {table.id[n]} is not in images.txt')
-        theirs = theirs[table.index]
-        return refuse(table, theirs != table.file, self.listing, lambda n: f'image {table.id[n]} is {table.file[n]} here and {theirs[n]} in images.txt')
 
 # %% ../../nbs/03_datasets/03_cub.ipynb #27d8fa75
 class Waterbirds200(CUB):

@@ -20,7 +20,8 @@ def parse_landmarks(
 ) -> list:  # [number from 1, x, y, visible] of each
     "Landmarks of one image. Raises `ValueError` for anything else."
     spots = [[float(v) for v in spot.replace(',', ' ').split()] for spot in text.strip(' ;').split(';')]
-    if any(len(s) != 3 or s[2] not in (0, 1) or not np.isfinite(s).all() for s in spots): raise ValueError('expected x y visible; x y visible; ... with visible 0 or 1')
+    if any(len(s) != 3 or s[2] not in (0, 1) or not np.isfinite(s).all() for s in spots):
+        raise ValueError('expected x y visible; x y visible; ... with visible 0 or 1')
     return [[k, *s] for k, s in enumerate(spots, 1)]
 
 # %% ../../nbs/03_datasets/04_folder.ipynb #2d0b69dd
@@ -50,8 +51,8 @@ class Folder(ImageTable):
         above = next((p for p in root.absolute().parents[:2] if (p/'train').is_dir()), None)
         classes = any(p.suffix.lower() in PICTURES and not p.name.startswith('.') for p in root.glob('*/*'))
         if classes and not below and not (above and root.absolute().name in SPLITS): return root
-        near = below or above
-        raise FileNotFoundError(f'{root} should hold train/ and test/ (with a folder a class in each), or one csv' + (f'; did you mean {near}?' if near else ''))
+        guess = f'; did you mean {below or above}?' if below or above else ''
+        raise FileNotFoundError(f'{root} should hold train/ and test/ (with a folder a class in each), or one csv' + guess)
 
     @property
     def listing(self): return self.csv or self.home
@@ -67,7 +68,8 @@ class Folder(ImageTable):
         self.metric = 'worst_group_accuracy' if 'group' in table else 'average_accuracy'
         self.groups = in_order(table.group) if 'group' in table else self.classes
         number = lambda column, names: column.map({n: k for k, n in enumerate(names)})
-        return table.assign(id=table.index, label=number(table['class'], self.classes), group=number(table['group' if 'group' in table else 'class'], self.groups))
+        groups = number(table['group' if 'group' in table else 'class'], self.groups)
+        return table.assign(id=table.index, label=number(table['class'], self.classes), group=groups)
 
 # %% ../../nbs/03_datasets/04_folder.ipynb #5a5d1570
 @patch
@@ -76,7 +78,8 @@ def _read_folders(self: Folder):
     if not there: return class_folders(self.home).assign(split='train')
     tables = [class_folders(self.home/s).assign(split=s) for s in there]
     for s, table in zip(there, tables):
-        for kind in sorted(set(table['class']) - set(tables[0]['class'])): fault(self.home/s/kind, f': {there[0]} has no class of this name')
+        for kind in sorted(set(table['class']) - set(tables[0]['class'])):
+            fault(self.home/s/kind, f': {there[0]} has no class of this name')
     table = pd.concat(tables, ignore_index=True)
     return table.assign(file=table.split + '/' + table.file)
 
@@ -113,7 +116,9 @@ def _landmarks(self: Folder):
     spots = {}
     for n, text in self.table.landmarks.items():
         try: spots[n] = parse_landmarks('' if pd.isna(text) else text)
-        except ValueError: fault(self.csv, f', line {n}: <landmarks> should be x y visible; x y visible; ..., {"and is empty" if pd.isna(text) else f"found {text!r}"}')
+        except ValueError:
+            found = 'and is empty' if pd.isna(text) else f'found {text!r}'
+            fault(self.csv, f', line {n}: <landmarks> should be x y visible; x y visible; ..., {found}')
     most = max(map(len, spots.values()), default=0)
     for n, s in spots.items():
         if len(s) != most: fault(self.csv, f', line {n}: {len(s)} landmarks, while others have {most}')

@@ -35,7 +35,7 @@ def collected():
 def fault(
     where: str | Path,  # the file
     what: str,          # what is wrong with it, and what to do
-    exc=ValueError,
+    exc=ValueError,     # the kind of error
 ) -> None:
     "Raise `exc`, or note the fault where faults are collected."
     found = _faults.get()
@@ -48,7 +48,7 @@ def refuse(
     bad,                  # which rows are, bool
     path: str | Path,     # the file they come from
     what,                 # line number -> what is wrong with it
-    exc=ValueError,
+    exc=ValueError,       # the kind of error
     line: bool = True,    # whether the index means lines of `path`
 ) -> pd.DataFrame:  # the good rows
     "Refuse bad rows: raise for the first, or note them all and go on without."
@@ -71,7 +71,8 @@ def _rgb(picture):
     "In RGB. PIL cuts deeper greys off at 255, which leaves a white picture: 16 bits are scaled, more have no known white."
     if picture.mode == 'F' or picture.mode[0] == 'I':
         grey = np.asarray(picture)
-        if grey.dtype.kind == 'f' or grey.min() < 0 or grey.max() >= 2**16: raise ValueError('it should have 8 or 16 bits in a channel, and has 32')
+        if grey.dtype.kind == 'f' or grey.min() < 0 or grey.max() >= 2**16:
+            raise ValueError('it should have 8 or 16 bits in a channel, and has 32')
         picture = Image.fromarray((grey >> 8).astype(np.uint8))
     return picture.convert('RGB')
 
@@ -98,7 +99,8 @@ def as_mask(
     "A segmentation as 0 and 1. Raises `ValueError` where the size is not the image's."
     if inside.dtype.kind not in 'biuf': raise ValueError(f'{path} should hold numbers, and holds {inside.dtype}')
     if inside.ndim != 2: raise ValueError(f'{path} should be a mask of rows and columns, and has the shape {inside.shape}')
-    if size is not None and inside.shape[::-1] != tuple(size): raise ValueError(f'{path} is {inside.shape[1]} x {inside.shape[0]}, but its image is {size[0]} x {size[1]}')
+    if size is not None and inside.shape[::-1] != tuple(size):
+        raise ValueError(f'{path} is {inside.shape[1]} x {inside.shape[0]}, but its image is {size[0]} x {size[1]}')
     return tv_tensors.Mask((inside > 0).astype(np.uint8))
 
 # %% ../../nbs/03_datasets/02_records.ipynb #86b620d5
@@ -148,7 +150,7 @@ def read_table(
 
 # %% ../../nbs/03_datasets/02_records.ipynb #53339657
 def read_csv(
-    path: str | Path,
+    path: str | Path,    # of the csv
     needed: tuple = (),  # columns that must be there
 ) -> pd.DataFrame:  # of text, indexed by line number; empty values are NaN; names and values without blanks around them
     "A csv with a header. Raises `FileNotFoundError` or `ValueError` for what is no csv or lacks a column."
@@ -156,14 +158,17 @@ def read_csv(
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings('error', 'Length of header')             # pandas would drop the values that are too many
-            table = pd.read_csv(path, dtype=str, skip_blank_lines=False, index_col=False, keep_default_na=False, na_values=[''])   # a class may be called None
-    except pd.errors.ParserWarning: raise ValueError(f'{path}, line 2 should have a value for each column of the header, and has more') from None
+            # a class may be called None
+            table = pd.read_csv(path, dtype=str, skip_blank_lines=False, index_col=False, keep_default_na=False, na_values=[''])
+    except pd.errors.ParserWarning:
+        raise ValueError(f'{path}, line 2 should have a value for each column of the header, and has more') from None
     except Exception as error: raise ValueError(f'{path} is not a readable csv ({str(error).strip()})') from None
     table.columns = table.columns.str.strip()
     if not table.columns.is_unique: raise ValueError(f'{path} should name each column once, and has {", ".join(table.columns)}')
     table = table.apply(lambda column: column.str.strip()).replace('', np.nan)
     table.index += 2                                                         # line numbers: the header is line 1
-    if absent := set(needed) - set(table.columns): raise ValueError(f'{path} lacks the column {", ".join(sorted(absent))}; it has {", ".join(table.columns)}')
+    if absent := set(needed) - set(table.columns):
+        raise ValueError(f'{path} lacks the column {", ".join(sorted(absent))}; it has {", ".join(table.columns)}')
     return table[table.notna().any(axis=1)]
 
 # %% ../../nbs/03_datasets/02_records.ipynb #154dbc63
@@ -183,9 +188,9 @@ def joined(
 # %% ../../nbs/03_datasets/02_records.ipynb #e5e65402
 def listed(
     table: pd.DataFrame,  # file: paths relative to `folder`
-    folder: str | Path,
+    folder: str | Path,   # where the files should be
     listing: str | Path,  # the file that lists them
-    column: str = 'file',
+    column: str = 'file', # that holds the paths
 ) -> pd.DataFrame:  # the rows whose file is there
     "Refuse rows whose file is missing. One listing a folder, not one look a file."
     parents = {f: os.path.dirname(f) for f in table[column]}
@@ -195,7 +200,7 @@ def listed(
 
 # %% ../../nbs/03_datasets/02_records.ipynb #213b96bd
 def find_home(
-    root: str | Path,
+    root: str | Path,  # where the data is said to lie
     needs: tuple,      # paths that must be in the folder
     usual: str,        # its usual name
 ) -> Path:  # root, or the folder of that name in it
@@ -228,12 +233,15 @@ def class_folders(
         own, inner, names = [], {}, sorted(os.listdir(folder/kind))
         for name in names:
             if is_file(name): own.append(f'{kind}/{name}')
-            elif not name.startswith('.') and (folder/kind/name).is_dir(): inner[name] = [f'{kind}/{name}/{n}' for n in sorted(os.listdir(folder/kind/name)) if is_file(n)]
+            elif not name.startswith('.') and (folder/kind/name).is_dir():
+                inner[name] = [f'{kind}/{name}/{n}' for n in sorted(os.listdir(folder/kind/name)) if is_file(n)]
         files, others = (sum(inner.values(), []), own) if deep else (own, sum(inner.values(), []))
         wanted = f'files ending in {", ".join(suffixes)}'
-        if others: fault(folder/others[0], f' lies one level too {"high" if deep else "low"}: {folder/kind} should hold {"folders of " if deep else ""}{wanted}')
-        elif not files: fault(folder/kind, f' is an empty class: it should hold {"folders of " if deep else ""}{wanted}')
-        elif deep and (empty := [name for name in inner if not inner[name]]): fault(folder/kind/empty[0], f' is empty: it should hold {wanted}')
+        below = f'{"folders of " if deep else ""}{wanted}'
+        if others: fault(folder/others[0], f' lies one level too {"high" if deep else "low"}: {folder/kind} should hold {below}')
+        elif not files: fault(folder/kind, f' is an empty class: it should hold {below}')
+        elif deep and (empty := [name for name in inner if not inner[name]]):
+            fault(folder/kind/empty[0], f' is empty: it should hold {wanted}')
         rows += [(f, kind) for f in files]
     if not rows: raise ValueError(f'{folder} holds no class folder with files in it')
     return pd.DataFrame(rows, columns=['file', 'class'], index=range(1, len(rows) + 1))
@@ -244,8 +252,28 @@ def _mask_name(file): return f'{os.path.splitext(file)[0]}.png'
 class NoSplit(ValueError):
     "The data has no such split, and need not have it."
 
+# %% ../../nbs/03_datasets/02_records.ipynb #c93e99d2
+class _Records(torch.utils.data.Dataset):
+    "One record an image, as a loader asks for it."
+    def __len__(self): return len(self.files)
+
+    def __getitem__(self, index):
+        image = self._image(index)
+        record = dict(image=image, label=int(self.labels[index]), group=int(self.group_ids[index]), id=int(self.ids[index]))
+        if self.fields: record.update(self._annotations(index, image.size))
+        if self.given: record['mask'] = read_mask(self.given/_mask_name(self.files[index]), image.size)
+        if self.transform is None: return record
+        return self.transform(record) if isinstance(self.transform, Transform) else {**record, 'image': self.transform(image)}
+
+    def __repr__(self):
+        fields = ', '.join(('image', 'label', 'group', 'id', *self.fields))
+        return f'{type(self).__name__}({self.split}: {len(self)} images, {self.num_classes} classes; {fields})'
+
+    @property
+    def num_classes(self): return len(self.classes)
+
 # %% ../../nbs/03_datasets/02_records.ipynb #2c61834d
-class ImageTable(torch.utils.data.Dataset):
+class ImageTable(_Records):
     "Images in a table, as records: a dict with image, label, group, id, and where the data has them mask, landmarks, box."
     name = folder = ''     # as `datasets.load` knows it; where below `home` its files lie
     splits = ('train', 'test')
@@ -270,27 +298,13 @@ class ImageTable(torch.utils.data.Dataset):
         "Raises `ValueError` or `FileNotFoundError`, naming the file and line, for data that is not as it should be."
         if split not in self.splits: raise ValueError(f'{self.name} has the splits {", ".join(self.splits)}; there is no {split!r}')
         carries = transform is None or isinstance(transform, Transform) and not transform.image_only
-        if annotations and not carries: raise ValueError('this transform moves the image only: take one of ifam.datasets.transforms, or annotations=False')
+        if annotations and not carries:
+            raise ValueError('this transform moves the image only: take one of ifam.datasets.transforms, or annotations=False')
         if download: self._download(Path(root).expanduser())
         self.split, self.transform, self.home = split, transform, self._home(Path(root).expanduser())
         self._keep(self._read())
         self.fields = self._annotate() if (carries if annotations is None else annotations) else ()
         self.given = None  # folder of masks, see `give_masks`
-
-    def __len__(self): return len(self.files)
-
-    def __getitem__(self, index):
-        image = self._image(index)
-        record = dict(image=image, label=int(self.labels[index]), group=int(self.group_ids[index]), id=int(self.ids[index]))
-        if self.fields: record.update(self._annotations(index, image.size))
-        if self.given: record['mask'] = read_mask(self.given/_mask_name(self.files[index]), image.size)
-        if self.transform is None: return record
-        return self.transform(record) if isinstance(self.transform, Transform) else {**record, 'image': self.transform(image)}
-
-    def __repr__(self): return f'{type(self).__name__}({self.split}: {len(self)} images, {self.num_classes} classes; {", ".join(("image", "label", "group", "id", *self.fields))})'
-
-    @property
-    def num_classes(self): return len(self.classes)
 
 # %% ../../nbs/03_datasets/02_records.ipynb #0e6c3b13
 @patch
@@ -316,10 +330,12 @@ def _download(self: ImageTable, root):
 @patch
 def _keep(self: ImageTable, table):
     "Hold the split's columns as arrays, after a look at the whole table."
-    table = refuse(table, ~table.label.between(0, len(self.classes) - 1), self.listing, lambda n: f'label {table.label[n]} is outside 0..{len(self.classes)-1}')
+    table = refuse(table, ~table.label.between(0, len(self.classes) - 1), self.listing,
+                   lambda n: f'label {table.label[n]} is outside 0..{len(self.classes)-1}')
     used = set(table.label)
     for k, name in enumerate(self.classes):
-        if k not in used and not self.gaps: fault(self.listing, f': class {name!r} has no image: add some, or take it off the list of classes')
+        if k not in used and not self.gaps:
+            fault(self.listing, f': class {name!r} has no image: add some, or take it off the list of classes')
     self.group_counts = {s: np.bincount(table.group[self._in(table, s)], minlength=len(self.groups)) for s in self.splits}
     table = table[self._in(table, self.split)]
     if table.empty: raise ValueError(f'{self.listing} leaves the split {self.split!r} empty')

@@ -29,10 +29,12 @@ def decode_rle(
     "A mask from run lengths, counted down the columns. Raises `ValueError` for text that is none, or leaves the picture."
     numbers = text.split()
     if numbers == ['-1']: return np.zeros((height, width), np.uint8)
-    if not numbers or len(numbers) % 2 or not all(n.isdecimal() and len(n) < 10 for n in numbers): raise ValueError(f'expected -1 or pairs of a gap and a length, found {_short(text)}')
+    if not numbers or len(numbers) % 2 or not all(n.isdecimal() and len(n) < 10 for n in numbers):
+        raise ValueError(f'expected -1 or pairs of a gap and a length, found {_short(text)}')
     gaps, lengths = np.array(numbers, np.int64).reshape(-1, 2).T
     ends = np.cumsum(gaps + lengths)
-    if ends[-1] > height * width: raise ValueError(f'the mask ends at pixel {ends[-1]} of a picture of {height} x {width} = {height * width}')
+    if ends[-1] > height * width:
+        raise ValueError(f'the mask ends at pixel {ends[-1]} of a picture of {height} x {width} = {height * width}')
     edges = np.zeros(height * width + 1, np.int8)
     np.add.at(edges, ends - lengths, 1)
     np.add.at(edges, ends, -1)
@@ -61,8 +63,18 @@ def _whole(path):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')                         # odd values in a header are none of our business
         warnings.filterwarnings('error', 'End of file reached')
-        if pydicom.filereader.read_file_meta_info(path).get('TransferSyntaxUID') == pydicom.uid.DeflatedExplicitVRLittleEndian: raise ValueError('deflated as a whole: few bytes may become very many')
+        written = pydicom.filereader.read_file_meta_info(path).get('TransferSyntaxUID')
+        if written == pydicom.uid.DeflatedExplicitVRLittleEndian:
+            raise ValueError('deflated as a whole: few bytes may become very many')
         return pydicom.dcmread(path)
+
+# %% ../../nbs/03_datasets/07_siim_acr.ipynb #d782b0bf
+def _unlike_a_film(film, kind, frames):
+    "What its header says that no film's does; empty where nothing."
+    if film.SamplesPerPixel != 1 or not kind.startswith('MONOCHROME'): return f'is in colour ({kind})'
+    if frames != 1: return f'holds {frames} frames'
+    if film.PixelRepresentation: return 'has signed grey values'
+    return f'claims to be {film.Rows} x {film.Columns}' if film.Rows * film.Columns > _LARGEST else ''
 
 # %% ../../nbs/03_datasets/07_siim_acr.ipynb #9aa66a11
 def read_dicom(
@@ -72,23 +84,25 @@ def read_dicom(
     try:
         film = _whole(path)
         kind, bits, frames = str(film.PhotometricInterpretation), int(film.BitsStored), int(film.get('NumberOfFrames') or 1)
-        wrong = (f'is in colour ({kind})' if film.SamplesPerPixel != 1 or not kind.startswith('MONOCHROME') else f'holds {frames} frames' if frames != 1
-                 else 'has signed grey values' if film.PixelRepresentation else f'claims to be {film.Rows} x {film.Columns}' if film.Rows * film.Columns > _LARGEST else '')
+        wrong = _unlike_a_film(film, kind, frames)
         with warnings.catch_warnings(action='ignore'): pixels = None if wrong else film.pixel_array
-        if not wrong and pixels.shape != (film.Rows, film.Columns): wrong = f'should have {film.Rows} x {film.Columns} pixels and holds {pixels.size}'
+        if not wrong and pixels.shape != (film.Rows, film.Columns):
+            wrong = f'should have {film.Rows} x {film.Columns} pixels and holds {pixels.size}'
     except FileNotFoundError: raise FileNotFoundError(f'{path} is missing') from None
-    except Exception as error: raise ValueError(f'{path} is not a readable DICOM film ({type(error).__name__}: {error}): fetch it again') from None
+    except Exception as error:
+        raise ValueError(f'{path} is not a readable DICOM film ({type(error).__name__}: {error}): fetch it again') from None
     if wrong: raise ValueError(f'{path} {wrong}, and should be one grey film')
     grey = np.round(np.minimum(pixels / (2**bits - 1), 1) * 255).astype(np.uint8)
     return Image.fromarray(255 - grey if kind == 'MONOCHROME1' else grey)
 
 # %% ../../nbs/03_datasets/07_siim_acr.ipynb #98b314ff
-_SIGNS = dict(EMPTY_DICT='D', MARK='(', SHORT_BINUNICODE='T', BINUNICODE='T', NEWTRUE='B', NEWFALSE='B', SETITEMS='u', SETITEM='s', STOP='.',
-              PROTO='', FRAME='', MEMOIZE='', BINPUT='', LONG_BINPUT='')          # the last five say nothing about the values
+_SIGNS = dict(EMPTY_DICT='D', MARK='(', SHORT_BINUNICODE='T', BINUNICODE='T', NEWTRUE='B', NEWFALSE='B', SETITEMS='u', SETITEM='s',
+              STOP='.', PROTO='', FRAME='', MEMOIZE='', BINPUT='', LONG_BINPUT='')  # the last five say nothing about the values
 _PLAIN = re.compile(r'D(?:\((?:TB)*u|TBs)*\.')                                   # a dict, filled with pairs of text and bool
 
 
-def _is_film(name): return re.fullmatch(r'[\w-][\w.-]*', name) and not name.endswith('.dcm')  # a file's name, without its ending; not all have a UID for one
+# a file's name, without its ending; not all have a UID for one
+def _is_film(name): return re.fullmatch(r'[\w-][\w.-]*', name) and not name.endswith('.dcm')
 
 # %% ../../nbs/03_datasets/07_siim_acr.ipynb #f6d631e0
 def read_tubes(
@@ -97,8 +111,10 @@ def read_tubes(
 ) -> dict:  # film -> whether it shows a tube
     "The notes on tubes, without running the pickle. Raises `FileNotFoundError`, or `ValueError` for anything but such a dict."
     path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f'{path} is missing: take it from github.com/khaledsaab/spatial_specificity and put it there')
-    if (size := path.stat().st_size) > largest: raise ValueError(f'{path} has {size} bytes, and should be a pickled dict of films with at most {largest}')
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} is missing: take it from github.com/khaledsaab/spatial_specificity and put it there')
+    if (size := path.stat().st_size) > largest:
+        raise ValueError(f'{path} has {size} bytes, and should be a pickled dict of films with at most {largest}')
     signs, values = [], []
     try:
         for code, value, at in pickletools.genops(path.read_bytes()):
@@ -106,7 +122,8 @@ def read_tubes(
             signs.append(_SIGNS[code.name])
             if signs[-1] in ('T', 'B'): values.append(value if signs[-1] == 'T' else code.name == 'NEWTRUE')
         if not _PLAIN.fullmatch(''.join(signs)): raise ValueError('its instructions are in another order')
-    except Exception as error: raise ValueError(f'{path} is no plain dict of text to True or False ({error}); nothing in it was run') from None
+    except Exception as error:
+        raise ValueError(f'{path} is no plain dict of text to True or False ({error}); nothing in it was run') from None
     wrong = next((uid for uid in values[::2] if not _is_film(uid)), None)
     if wrong is not None: raise ValueError(f'{path} names {wrong!r}, and should name films, such as 1.2.276.0.7230010')
     return dict(zip(values[::2], values[1::2]))
@@ -140,22 +157,27 @@ def read_runs(
 ) -> pd.DataFrame:  # uid, code: a line each, indexed by line number
     "Masks as text. Refuses lines without a film or a mask, and films with a mask in one line and none in another."
     lines = read_csv(path, ('ImageId', 'EncodedPixels')).rename(columns=dict(ImageId='uid', EncodedPixels='code')).fillna('')
-    lines = refuse(lines, [not _is_film(uid) for uid in lines.uid], path, lambda n: f'ImageId should be a film, such as 1.2.276.0.7230010, found {lines.uid[n]!r}')
+    lines = refuse(lines, [not _is_film(uid) for uid in lines.uid], path,
+                   lambda n: f'ImageId should be a film, such as 1.2.276.0.7230010, found {lines.uid[n]!r}')
     lines = refuse(lines, ~lines.code.str.fullmatch(r'-1|\d+\s+\d+(\s+\d+\s+\d+)*'), path,
                    lambda n: f'EncodedPixels should be -1 or pairs of a gap and a length, found {_short(lines.code[n])}')
     ill = set(lines.uid[lines.code != '-1'])
-    return refuse(lines, (lines.code == '-1') & lines.uid.isin(ill), path, lambda n: f'film {lines.uid[n]} has -1 here and a mask in another line')
+    return refuse(lines, (lines.code == '-1') & lines.uid.isin(ill), path,
+                  lambda n: f'film {lines.uid[n]} has -1 here and a mask in another line')
 
 # %% ../../nbs/03_datasets/07_siim_acr.ipynb #be7be04b
 class SIIMACR(ImageTable):
     "SIIM-ACR pneumothorax: chest films with masks; groups by collapse and tube where tubes are noted."
     name, splits, metric = 'siim_acr', ('train', 'test', 'robust'), 'auc'
     classes = ['no pneumothorax', 'pneumothorax']
-    groups = ['negative, no tube', 'negative, tube', 'positive, no tube', 'positive, tube', 'negative, tube unknown', 'positive, tube unknown']
+    groups = ['negative, no tube', 'negative, tube', 'positive, no tube', 'positive, tube',
+              'negative, tube unknown', 'positive, tube unknown']
     normalisation = (.48865,) * 3, (.24621,) * 3
-    licence = 'films: the rules of the Kaggle competition siim-acr-pneumothorax-segmentation; notes on tubes: see github.com/khaledsaab/spatial_specificity'
-    citation = ('SIIM-ACR Pneumothorax Segmentation. Society for Imaging Informatics in Medicine, American College of Radiology; Kaggle, 2019; '
-                'Saab, Hooper, Chen, Zhang, Rubin, Re: Reducing Reliance on Spurious Features in Medical Image Classification with Spatial Specificity. MLHC 2022')
+    licence = ('films: the rules of the Kaggle competition siim-acr-pneumothorax-segmentation; '
+               'notes on tubes: see github.com/khaledsaab/spatial_specificity')
+    citation = ('SIIM-ACR Pneumothorax Segmentation. Society for Imaging Informatics in Medicine, American College of Radiology; '
+                'Kaggle, 2019; Saab, Hooper, Chen, Zhang, Rubin, Re: Reducing Reliance on Spurious Features in Medical Image '
+                'Classification with Spatial Specificity. MLHC 2022')
     published_counts = dict(tubes=1951, with_tube=525)  # of cxr_tube_dict.pkl; the films by cell are published nowhere
     published_films = (10675, 12047)  # lines count films of the first stage, or of both
     published_sha256 = '72d053ddf6a2b39e913f8b37584d7f92e096b2955fb6cc7416d82abaf4fa2b12'  # of cxr_tube_dict.pkl
@@ -173,11 +195,14 @@ class SIIMACR(ImageTable):
         self._codes = {uid: list(piece.code.items()) for uid, piece in lines[lines.code != '-1'].groupby('uid')}
         films = lines[~lines.uid.duplicated()]
         self.without_line = sorted(set(where) - set(films.uid))  # films nobody labelled
-        self.found = dict(films=len(films), tubes=len(tubes), with_tube=sum(tubes.values()), tubes_without_line=len(set(tubes) - set(films.uid)))
-        films = refuse(films, ~films.uid.isin(where), self.listing, lambda n: f'film {films.uid[n]} has no file {films.uid[n]}.dcm in {" or ".join(_FOLDERS)}', FileNotFoundError)
+        self.found = dict(films=len(films), tubes=len(tubes), with_tube=sum(tubes.values()),
+                          tubes_without_line=len(set(tubes) - set(films.uid)))
+        lacks = lambda n: f'film {films.uid[n]} has no file {films.uid[n]}.dcm in {" or ".join(_FOLDERS)}'
+        films = refuse(films, ~films.uid.isin(where), self.listing, lacks, FileNotFoundError)
         label, tube = films.uid.isin(self._codes).astype(int), films.uid.map(tubes)
         group = (2 * label + tube.eq(True)).where(tube.notna(), 4 + label)
-        return pd.DataFrame(dict(id=films.index, file=films.uid.map(where), label=label, group=group, split=np.where(tube.notna(), 'test', 'train')), index=films.index)
+        file, split = films.uid.map(where), np.where(tube.notna(), 'test', 'train')
+        return pd.DataFrame(dict(id=films.index, file=file, label=label, group=group, split=split), index=films.index)
 
     def _in(self, table, split): return table.group.isin((1, 2)) if split == 'robust' else table.split == split
 
@@ -207,6 +232,8 @@ def held_against_published(
     "What does not count as published: the notes on tubes, their checksum, the number of films."
     films, told = self.found['films'], dict(tubes='films in cxr_tube_dict.pkl', with_tube='of these with a tube')
     held = [(told[k], n, self.found[k]) for k, n in self.published_counts.items()]
-    held.append(('SHA-256 of cxr_tube_dict.pkl', self.published_sha256, hashlib.sha256((self.home/'cxr_tube_dict.pkl').read_bytes()).hexdigest()))
-    held.append(('films in train-rle.csv', films if films in self.published_films else ' or '.join(map(str, self.published_films)), films))
+    digest = hashlib.sha256((self.home/'cxr_tube_dict.pkl').read_bytes()).hexdigest()
+    held.append(('SHA-256 of cxr_tube_dict.pkl', self.published_sha256, digest))
+    known = films if films in self.published_films else ' or '.join(map(str, self.published_films))
+    held.append(('films in train-rle.csv', known, films))
     return [h for h in held if h[1] != h[2]]

@@ -49,7 +49,8 @@ def _pack(record):
     canvas, out = image.size[::-1], dict(image=image)
     if 'mask' in record:
         out['mask'] = tv_tensors.Mask(record['mask'])
-        if out['mask'].shape[-2:] != canvas: raise ValueError(f"the mask is {tuple(out['mask'].shape[-2:])}, its image {canvas} (height, width)")
+        if out['mask'].shape[-2:] != canvas:
+            raise ValueError(f"the mask is {tuple(out['mask'].shape[-2:])}, its image {canvas} (height, width)")
     if 'landmarks' in record: out['landmarks'] = tv_tensors.KeyPoints(torch.as_tensor(record['landmarks'])[:, 1:3] + .5, canvas_size=canvas)
     if 'box' in record: out['box'] = tv_tensors.BoundingBoxes(torch.as_tensor(record['box'])[None], format='XYWH', canvas_size=canvas)
     return out
@@ -81,7 +82,9 @@ class Transform:
         "Raises `ValueError` where mask and image differ in size, `TypeError` for what is no PIL image."
         if isinstance(item, Image.Image): return self.steps(item if item.mode == 'RGB' else item.convert('RGB'))
         packed = _pack(item)
-        if self.image_only and len(packed) > 1: raise ValueError(f'this augmentation cannot move {", ".join(list(packed)[1:])} with the image: use the transform for evaluation')
+        if self.image_only and len(packed) > 1:
+            raise ValueError(f'this augmentation cannot move {", ".join(list(packed)[1:])} with the image: '
+                             'use the transform for evaluation')
         return _unpack(item, self.steps(packed))
 
     def __repr__(self): return f'Transform({", ".join(map(repr, self.steps.transforms))})'
@@ -89,7 +92,9 @@ class Transform:
 # %% ../../nbs/03_datasets/00_transforms.ipynb #39793b47
 class WithMask(Transform):
     "Another transform, whose records' images get their mask as a fourth channel, 0 or 1: for models that are told where the object is."
-    def __init__(self, transform: Transform): self.inner, self.image_only = transform, transform.image_only
+    def __init__(self,
+        transform: Transform,  # moves image and mask together
+    ): self.inner, self.image_only = transform, transform.image_only
 
     def __call__(self,
         item: dict,  # a record with a mask
@@ -139,18 +144,22 @@ class _Timm(v2.Transform):
 def _imagenet(size, finish, train):
     if train:
         normalise = finish()[-1]
-        return Transform([_Timm(create_transform(size, is_training=True, color_jitter=.4, auto_augment='rand-m6-mstd0.5', interpolation='bicubic',
-                                                 re_prob=0., hflip=.5, mean=normalise.mean, std=normalise.std))], image_only=True)
+        chain = create_transform(size, is_training=True, color_jitter=.4, auto_augment='rand-m6-mstd0.5', interpolation='bicubic',
+                                 re_prob=0., hflip=.5, mean=normalise.mean, std=normalise.std)
+        return Transform([_Timm(chain)], image_only=True)
     bicubic = partial(_Resize, interpolation=InterpolationMode.BICUBIC, antialias=True)
     return Transform([bicubic(int(size * 256 / 224)), v2.CenterCrop(size), *finish()] if size < 384 else [bicubic((size, size)), *finish()])
 
 # %% ../../nbs/03_datasets/00_transforms.ipynb #cd63b33e
-augmentations = dict(birds=_birds, upright=partial(_birds, moves=()), chest=_chest, imagenet=_imagenet)   # name -> function(size, finish, train) -> Transform
+# name -> function(size, finish, train) -> Transform
+augmentations = dict(birds=_birds, upright=partial(_birds, moves=()), chest=_chest, imagenet=_imagenet)
 
 def _transform(image_size, mean, std, augmentation, train):
     if augmentation not in augmentations: raise ValueError(f'unknown augmentation {augmentation!r}: choose from {", ".join(augmentations)}')
-    if image_size != int(image_size) or image_size < 1: raise ValueError(f'image_size should be a whole number of pixels, got {image_size!r}')
-    if len(mean) != 3 or len(std) != 3 or min(std) <= 0: raise ValueError(f'mean and std should be three numbers each, std above 0; got {mean}, {std}')
+    if image_size != int(image_size) or image_size < 1:
+        raise ValueError(f'image_size should be a whole number of pixels, got {image_size!r}')
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise ValueError(f'mean and std should be three numbers each, std above 0; got {mean}, {std}')
     return augmentations[augmentation](int(image_size), partial(_finish, mean, std), train)
 
 # %% ../../nbs/03_datasets/00_transforms.ipynb #e4857d41
@@ -177,7 +186,7 @@ def eval_transform(
 def denormalise(
     images: torch.Tensor,  # (..., 3, H, W) as a transform gives them
     mean: tuple,           # the numbers that transform had
-    std: tuple,
+    std: tuple,            # these too
 ) -> torch.Tensor:  # (..., 3, H, W) in [0, 1]
     "Back to colours one can look at."
     mean, std = (torch.as_tensor(v, dtype=images.dtype, device=images.device).view(3, 1, 1) for v in (mean, std))
