@@ -23,7 +23,8 @@ def logits_of_tokens(
 ) -> Tensor:  # M,C
     "Logits from sets of tokens alone. `ValueError` for a model whose classifier is no vision transformer's class token."
     if hasattr(model, "stage2"): return model.stage2(images, kept.float(), packed=True, owner=owner)
-    if not (hasattr(model, "vit") and hasattr(model, "head")): raise ValueError(f"{type(model).__name__} does not classify from a class token: give iFAM or ERM.")
+    if not (hasattr(model, "vit") and hasattr(model, "head")):
+        raise ValueError(f"{type(model).__name__} does not classify from a class token: give iFAM or ERM.")
     return model.head(model.vit.norm(packed_class_token(make_selective(model.vit), images, kept > .5, owner)))
 
 # %% ../../nbs/07_analysis/01_attributions.ipynb #a9c47bfd
@@ -61,7 +62,9 @@ def by_captum(
     def classify(x, kept): return logits_of_tokens(model, x, kept)
     more = dict(n_steps=steps, internal_batch_size=len(images)) if name == "integrated" else dict(abs=True) if name == "saliency" else {}
     vit = model.stage2.vit if hasattr(model, "stage2") else model.vit
-    with torch.enable_grad(): pixels = CAPTUM[name](classify).attribute(images.clone().requires_grad_(), target=target, additional_forward_args=(kept,), **more)
+    attribution = CAPTUM[name](classify)
+    with torch.enable_grad():
+        pixels = attribution.attribute(images.clone().requires_grad_(), target=target, additional_forward_args=(kept,), **more)
     patch = vit.patch_embed.patch_size[0]
     return nn.functional.avg_pool2d(pixels.detach().float().sum(1, keepdim=True), patch).flatten(1) * patch ** 2
 
@@ -90,7 +93,8 @@ def removal_curves(
     count = (torch.linspace(0, 1, points, device=images.device) * number).round().long()[..., None]  # B,points,1
     sets = torch.cat([(rank >= count) & (given[:, None] > .5), (rank < count) & (given[:, None] > .5)], 1)  # B,2*points,N
     owner = torch.arange(B, device=images.device).repeat_interleave(2 * points)
-    with torch.no_grad(): probability = logits_of_tokens(model, images, sets.flatten(0, 1).float(), owner).softmax(1).unflatten(0, (B, 2 * points))
+    with torch.no_grad(): logits = logits_of_tokens(model, images, sets.flatten(0, 1).float(), owner)
+    probability = logits.softmax(1).unflatten(0, (B, 2 * points))
     first = probability[:, 0].argmax(1)
     curve = probability.gather(2, first[:, None, None].expand(-1, 2 * points, 1))[..., 0]
     return curve[:, :points], curve[:, points:]

@@ -44,12 +44,13 @@ def partners(
     labels: np.ndarray,  # n
     groups: np.ndarray,  # n
     swap: str,  # one of SWAPS
-    seed: int = 0,
+    seed: int = 0,  # of the draw among the candidates
 ) -> np.ndarray:  # n index of the image whose background is used, -1 where there is none
     "Whose background each image gets."
     n, rng = len(labels), np.random.default_rng(seed)
     if swap == "own": return np.arange(n)
-    rules = {"same group": lambda i: (groups == groups[i]) & (np.arange(n) != i), "same class, other group": lambda i: (labels == labels[i]) & (groups != groups[i]),
+    rules = {"same group": lambda i: (groups == groups[i]) & (np.arange(n) != i),
+             "same class, other group": lambda i: (labels == labels[i]) & (groups != groups[i]),
              "other class": lambda i: labels != labels[i]}
     if swap not in rules: raise ValueError(f"swap={swap!r}: there is {', '.join(SWAPS)}.")
     candidates = [np.flatnonzero(rules[swap](i)) for i in range(n)]
@@ -61,8 +62,8 @@ def swapped(
     model: nn.Module,  # any that gives `logits`, in evaluation
     dataset,  # with masks and the evaluation transform
     indices: np.ndarray,  # of the images that are looked at
-    seed: int = 0,
-    batch_size: int = 32,
+    seed: int = 0,  # of the draw of backgrounds
+    batch_size: int = 32,  # images classified at once
     progress=None,  # such as tqdm: wraps the batches
 ) -> pd.DataFrame:  # index, swap, label, group, scene (index), scene_group, prediction
     "Predictions for objects on other backgrounds. `ValueError` for a dataset without masks."
@@ -75,15 +76,16 @@ def swapped(
         stack = lambda k, at: torch.stack([torch.as_tensor(read(p[at])[k]) for p in chunk])
         images = transplant(stack("image", 1), stack("mask", 1), fill_holes(stack("image", 2), stack("mask", 2)))
         said = model(images.to(next(model.parameters()).device)).logits.argmax(1).cpu().numpy()
-        out += [dict(index=int(indices[i]), swap=s, label=labels[i], group=groups[i], scene=int(indices[j]), scene_group=groups[j], prediction=p)
-                for (s, i, j), p in zip(chunk, said)]
+        out += [dict(index=int(indices[i]), swap=s, label=labels[i], group=groups[i], scene=int(indices[j]), scene_group=groups[j],
+                     prediction=p) for (s, i, j), p in zip(chunk, said)]
     return pd.DataFrame(out)
 
 # %% ../../nbs/07_analysis/02_context.ipynb #97b7ab75
 def accuracy_by_swap(
     table: pd.DataFrame,  # as `swapped` gives it
-) -> pd.DataFrame:  # swap, correct, low, high (percent, 95 %), worst_group, changed (percent of predictions that differ from those on the own background), n
-    "Accuracy for each place that backgrounds came from. Where places are balanced within classes, the worst group and the changes tell more than the mean."
+) -> pd.DataFrame:  # swap, correct, low, high (percent, 95 %), worst_group, changed (percent said otherwise than on the own background), n
+    """Accuracy for each place that backgrounds came from. Where places are balanced within classes, the worst group and the changes
+    tell more than the mean."""
     own, out = table[table["swap"] == "own"].set_index("index")["prediction"], []
     for swap, rows in table.groupby("swap", sort=False):
         whole = average_accuracy(rows["prediction"], rows["label"])

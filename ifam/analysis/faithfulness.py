@@ -57,7 +57,8 @@ def hold(
     "The mask of each image, and the classifier with this mask. `ValueError` for a model that has no kind of mask."
     if hasattr(model, "stage2"):
         mask = model(images).mask.detach()
-        return Held(mask, grid_size(model.stage2.vit), lambda x: late_logits(model.stage2, x, mask) if late else model.stage2(x, mask, packed=True))
+        def logits(x): return late_logits(model.stage2, x, mask) if late else model.stage2(x, mask, packed=True)
+        return Held(mask, grid_size(model.stage2.vit), logits)
     if isinstance(model, PartDiscovery):
         first = model.read(model.tokens(images))
         maps, mask_maps = first.part_maps.detach(), first.mask_maps.detach()
@@ -72,7 +73,7 @@ REFILLS = ("noise", "other", "nan")  # Gaussian noise in normalised units, anoth
 
 def pixels(
     mask: Tensor,  # B,N
-    grid: tuple[int, int],
+    grid: tuple[int, int],  # gh,gw tokens
     size: tuple[int, int],  # height and width in pixels
 ) -> Tensor:  # B,1,H,W bool
     "The pixels of the kept tokens."
@@ -83,7 +84,7 @@ def refill(
     images: Tensor,  # B,3,H,W normalised
     keep: Tensor,  # B,1,H,W bool
     how: str,  # one of REFILLS
-    generator: torch.Generator,
+    generator: torch.Generator,  # of the noise, or of which other image
 ) -> Tensor:  # B,3,H,W
     "Everything outside replaced. `ValueError` for another way, or for `other` with a single image."
     if how == "noise": new = torch.randn(images.shape, generator=generator, dtype=images.dtype).to(images.device)
@@ -96,12 +97,13 @@ def refill(
 
 # %% ../../nbs/07_analysis/03_faithfulness.ipynb #0a1d3922
 def exactness(
-    held: Held,
+    held: Held,  # as `hold` gives it
     images: Tensor,  # B,3,H,W normalised
-    generator: torch.Generator,
+    generator: torch.Generator,  # of the refills
     refills: int = 4,  # of noise, and as many of other images
-) -> pd.DataFrame:  # a row an image: kept, change_noise, change_other (largest of a logit), flips (share of refills that change the prediction), nan (reaches the logits), gradient (largest outside), gradient_share
-    "How far a prediction depends on what its mask leaves out."
+) -> pd.DataFrame:  # a row an image: kept, change_noise, change_other, flips, nan, gradient, gradient_share
+    """How far a prediction depends on what its mask leaves out: changes are the largest of a logit, `flips` the share of refills that
+    change the prediction, `nan` whether it reaches the logits, `gradient` the largest outside."""
     keep = pixels(held.mask, held.grid, images.shape[-2:])
     with torch.no_grad():
         first = held.logits(images)
@@ -124,7 +126,7 @@ def exactness(
 def stability(
     model: nn.Module,  # iFAM or PDiscoFormer, in evaluation
     images: Tensor,  # B,3,H,W normalised
-    generator: torch.Generator,
+    generator: torch.Generator,  # of the refills
 ) -> pd.DataFrame:  # a row an image: iou_noise, iou_other (of the masks before and after), holds_noise, holds_other (the prediction)
     "What happens to mask and prediction when the background is replaced."
     first, grid, out = model(images), grid_size(model.stage2.vit if hasattr(model, "stage2") else model.vit), {}
@@ -140,7 +142,7 @@ def stability(
 def alone(
     model: nn.Module,  # iFAM, PDiscoFormer or ERM, in evaluation
     images: Tensor,  # B,3,H,W normalised
-    held: Held,
+    held: Held,  # as `hold` gives it
 ) -> pd.DataFrame:  # a row an image: prediction from kept, removed, nothing
     "Predictions from the kept tokens alone, from the removed ones alone, and from none."
     out = {}
@@ -155,10 +157,10 @@ def alone(
 def selections(
     model: nn.Module,  # iFAM or PDiscoFormer
     dataset,  # with the evaluation transform
-    indices: np.ndarray,
-    batch_size: int = 32,
-    device: str | torch.device = "cpu",
-    workers: int = 0,
+    indices: np.ndarray,  # of the images that are looked at
+    batch_size: int = 32,  # images read at once
+    device: str | torch.device = "cpu",  # where the model is
+    workers: int = 0,  # processes that read images; 0: this one
     progress=None,  # such as tqdm: wraps the batches
 ) -> tuple[np.ndarray, np.ndarray]:  # n,N int8 part of each token, K where it is not kept; n labels
     "What stage 1 selects, image by image."
@@ -176,11 +178,13 @@ def told_by_selection(
     test: tuple[np.ndarray, np.ndarray],  # likewise
     K: int,  # foreground parts
     layout: bool = False,  # the part of each token, not only whether it is kept
-    seed: int = 0,
+    seed: int = 0,  # of the random forest
 ) -> tuple[np.ndarray, str]:  # n predictions for the test images; the name of the classifier
     "Labels guessed from the selection alone."
-    x, x2 = ((np.eye(K + 1, dtype=np.float32)[p][..., :K].reshape(len(p), -1) if layout else (p < K).astype(np.float32)) for p, _ in (train, test))
-    kinds = {"logistic regression": make_pipeline(StandardScaler(), LogisticRegression(C=.01, max_iter=500)), "random forest": RandomForestClassifier(200, min_samples_leaf=2, random_state=seed)}
+    read = lambda p: np.eye(K + 1, dtype=np.float32)[p][..., :K].reshape(len(p), -1) if layout else (p < K).astype(np.float32)
+    x, x2 = (read(p) for p, _ in (train, test))
+    kinds = {"logistic regression": make_pipeline(StandardScaler(), LogisticRegression(C=.01, max_iter=500)),
+             "random forest": RandomForestClassifier(200, min_samples_leaf=2, random_state=seed)}
     counts = np.bincount(train[1]); folds = int(min(3, counts[counts > 0].min()))
     score = {name: cross_val_score(kind, x, train[1], cv=folds).mean() if folds > 1 else 0 for name, kind in kinds.items()}
     name = max(score, key=score.get)
@@ -191,16 +195,19 @@ def predict_from_shape(
     run: Run,  # finished, of a method with a mask
     progress=None,  # such as tqdm
     images: int = 1000,  # of the training split, drawn by the run's seed
-    device: str | torch.device = "cpu",
-    workers: int = 0,
+    device: str | torch.device = "cpu",  # where the model goes
+    workers: int = 0,  # processes that read images; 0: this one
 ) -> pd.DataFrame:  # index, label, group, prediction; also on disk, as predictions-shape.parquet
     "The label guessed from nothing but which tokens a run's mask keeps."
-    path, config, bar = run.path("predictions-shape.parquet"), run.config, lambda what: progress and (lambda x: progress(x, desc=what, unit="batch"))
+    path, config = run.path("predictions-shape.parquet"), run.config
+    bar = lambda what: progress and (lambda x: progress(x, desc=what, unit="batch"))
     if path.is_file(): return pd.read_parquet(path)
     model, folder, scored = load(run.folder, device), data_folder(config), run.saved["data"]["scored"]
     train, test = (load_split(config, folder, s) for s in ("train", scored))
     some = np.sort(np.random.default_rng(config.seed).permutation(len(train))[:images])
-    told = [selections(model, data, chosen, device=device, workers=workers, progress=bar(what)) for data, chosen, what in ((train, some, "masks, train"), (test, np.arange(len(test)), "masks"))]
-    table = pd.DataFrame(dict(index=np.arange(len(test)), label=told[1][1], group=test.group_ids, prediction=told_by_selection(*told, model.K, seed=config.seed)[0]))
+    told = [selections(model, data, chosen, device=device, workers=workers, progress=bar(what))
+            for data, chosen, what in ((train, some, "masks, train"), (test, np.arange(len(test)), "masks"))]
+    said, _ = told_by_selection(*told, model.K, seed=config.seed)
+    table = pd.DataFrame(dict(index=np.arange(len(test)), label=told[1][1], group=test.group_ids, prediction=said))
     with atomic(path) as file: table.assign(dataset=config.dataset, split=scored, intervention="shape alone").to_parquet(file, index=False)
     return pd.read_parquet(path)

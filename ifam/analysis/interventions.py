@@ -48,7 +48,7 @@ def leave_one_out(
 def outputs_under(
     model: nn.Module,  # iFAM or PDiscoFormer, in evaluation
     images: Tensor,  # B,3,H,W normalised
-    interventions: list[Intervention],
+    interventions: list[Intervention],  # one after another, each on the untouched model
     tokens: Tensor | None = None,  # B,N,D of stage 1, where they are there already
 ) -> list[Output]:
     "What the model says under each intervention: the same as one after the other, for less."
@@ -62,7 +62,7 @@ def outputs_under(
 def predict_under(
     model: nn.Module,  # iFAM or PDiscoFormer
     dataset,  # with the evaluation transform; its masks are used where it gives them
-    interventions: list[Intervention],
+    interventions: list[Intervention],  # their names are the keys
     **options,  # batch_size, device, workers, progress, rank, world: see `ifam.measures.evaluation.predict_each`
 ) -> dict[str, pd.DataFrame]:  # name of the intervention to its predictions
     "Predictions under each intervention, in one pass over the data. `ValueError` for a model without parts."
@@ -77,7 +77,8 @@ def _changed(c) -> dict:
 
 # %% ../../nbs/07_analysis/00_interventions.ipynb #3e3b06a4
 def effects(
-    tables: dict[str, pd.DataFrame],  # name of the intervention to predictions on the same images; the first is what others are compared with
+    # name of the intervention to predictions on the same images; the first is what others are compared with
+    tables: dict[str, pd.DataFrame],
     metric: str,  # the dataset's own
 ) -> pd.DataFrame:  # intervention, metric, value, low, high, n, change, change_low, change_high, p (NaN for the first)
     "Every measure under every intervention, in percent, and its change in points."
@@ -85,7 +86,8 @@ def effects(
     weights, out = redraws(base["group"].to_numpy()), []
     before = {m: f(weights) for m, f in measures(base, metric).items()}
     for name, table in tables.items():
-        if not np.array_equal(table["index"], base["index"]): raise ValueError(f"{name!r} and {first!r} are not predictions for the same images.")
+        if not np.array_equal(table["index"], base["index"]):
+            raise ValueError(f"{name!r} and {first!r} are not predictions for the same images.")
         said = measures(table, metric)
         for row in summary(table, metric=metric).to_dict("records"):
             m = row["metric"]
@@ -108,10 +110,10 @@ def best(
 def maps_under(
     model: nn.Module,  # iFAM or PDiscoFormer, in evaluation
     dataset,  # with landmarks and boxes, and the evaluation transform
-    interventions: list[Intervention],
-    batch_size: int = 32,
-    device: str | torch.device = "cpu",
-    workers: int = 0,
+    interventions: list[Intervention],  # one after another
+    batch_size: int = 32,  # images read at once
+    device: str | torch.device = "cpu",  # where the model is
+    workers: int = 0,  # processes that read images; 0: this one
     progress=None,  # such as tqdm: wraps the batches
 ) -> list[dict]:  # one an intervention: part_maps, landmarks, boxes, as `ifam.metrics.keypoint_regression` takes them
     "Part maps of every image, in half precision, with its annotations. `ValueError` for a dataset without landmarks and boxes."
@@ -139,8 +141,8 @@ def part_measures(
     errors: dict[str, pd.DataFrame],  # name of the intervention to `landmark_errors`; the first is what others are compared with
     test: dict[str, dict],  # likewise, to maps of the test images, see `maps_under`
     image_size: int,  # pixels
-    draws: int = 1000,
-) -> pd.DataFrame:  # intervention, metric (Kp, NMI, ARI), value (percent; Kp of the box, lower is better), n, and for Kp change, change_low, change_high, p
+    draws: int = 1000,  # redraws of the images, for the intervals
+) -> pd.DataFrame:  # intervention, metric, value (percent; Kp of the box, lower is better), n, for Kp change, change_low, change_high, p
     "How well parts and landmarks agree under each intervention."
     n = len(next(iter(test.values()))["landmarks"])
     weights, before, out = redraws(np.zeros(n, int), draws), None, []
@@ -157,7 +159,7 @@ def part_measures(
 # %% ../../nbs/07_analysis/00_interventions.ipynb #b21446b4
 def ready(
     model: nn.Module,  # of the run
-    run: Run,
+    run: Run,  # finished
     training,  # callable that gives the training split with the test transform; called only where the calibration must be made
     **options,  # batch_size, device, workers, progress: see `calibrate`
 ) -> Calibration:
@@ -165,7 +167,8 @@ def ready(
     path, noted = run.path(FILE), run.saved["data"]["train"]
     if path.is_file():
         found = Calibration.load(path)
-        if found.data["hash"] != noted["hash"] or found.K != parts_of(model).K: raise ValueError(f"{path} was made on other data or another model: remove it.")
+        if found.data["hash"] != noted["hash"] or found.K != parts_of(model).K:
+            raise ValueError(f"{path} was made on other data or another model: remove it.")
     else:
         found = calibrate(model, training(), **options); found.data = noted
         with atomic(path) as file: found.save(file)

@@ -44,11 +44,12 @@ def predict_each(
     # callable: images B,3,H,W, and what else the model `reads` of a record by name, to a list of outputs, such as one an intervention
     outputs,
     dataset,  # of ifam.datasets, with an evaluation transform; its masks are used where it gives them
-    batch_size: int = 32,
-    device: str | torch.device = "cpu",
-    workers: int = 0,
+    batch_size: int = 32,  # images read at once; it decides nothing
+    device: str | torch.device = "cpu",  # where the model is
+    workers: int = 0,  # processes that read images; 0: this one
     progress=None,  # such as tqdm: wraps the batches
-    rank: int = 0, world: int = 1,  # of how many processes this is which
+    rank: int = 0,  # which of the processes this one is
+    world: int = 1,  # how many processes share the images
 ) -> list[pd.DataFrame]:  # one table an output; one row an image in the dataset's order, `index` first
     "Predictions on a dataset, several of each image, in one pass over the data."
     was_training = model.training
@@ -67,7 +68,7 @@ def predict_each(
 # %% ../../nbs/05_measures/01_evaluation.ipynb #f2841343
 def predict(
     model: nn.Module,  # in evaluation
-    dataset,
+    dataset,  # see `predict_each`
     *args,  # as `predict_each`
     **keywords,  # likewise; `drop_parts` is handed to the model
 ) -> pd.DataFrame:  # one row an image in the dataset's order, `index` first
@@ -78,7 +79,7 @@ def predict(
 # %% ../../nbs/05_measures/01_evaluation.ipynb #d9a0deb1
 def gather(
     tables: list[pd.DataFrame],  # of this process; none where it had no image
-    world: int,
+    world: int,  # how many processes share the images
 ) -> list[pd.DataFrame]:
     "Each table with those of the other processes under it."
     if world == 1: return tables

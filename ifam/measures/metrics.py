@@ -196,7 +196,7 @@ def challenge_accuracy(
     masks,               # N masks (H, W), above 0 on the foreground
     labels: np.ndarray,  # (N,) families
     backgrounds,         # M images (3, H, W) without foreground, likewise
-    batch_size: int = 32,
+    batch_size: int = 32,  # backgrounds tried at once
     progress=None,       # such as tqdm: wraps the foregrounds
 ) -> tuple[Estimate, np.ndarray]:  # percent of foregrounds never mistaken; (N,) backgrounds tried on each
     "ImageNet-9's challenge accuracy (Xiao et al. 2021). Raises `ValueError` for arrays that do not belong together."
@@ -226,8 +226,8 @@ class Comparison(NamedTuple):
 # %% ../../nbs/05_measures/00_metrics.ipynb #cb31c37f
 def redraws(
     groups: np.ndarray,  # (N,)
-    draws: int = 1000,
-    seed: int = 0,
+    draws: int = 1000,  # redraws, below the first row
+    seed: int = 0,  # of the redraws
 ) -> np.ndarray:  # (draws + 1, N) how often each image counts: once in the first row, then redrawn within its group
     "Bootstrap weights, the same for everything that is compared."
     rng, weights = np.random.default_rng(seed), np.ones((draws + 1, len(groups)))

@@ -34,7 +34,7 @@ class Draw:
     def order(
         self,
         n: int,  # images in the training split
-        rng: np.random.Generator,
+        rng: np.random.Generator,  # of the epoch, the same in every process
     ) -> list[int]:  # indices, as the epoch shows them
         "The images of an epoch."
         if self.weights is not None: return rng.choice(n, n, p=self.weights / self.weights.sum()).tolist()
@@ -82,7 +82,10 @@ class Method(PlainTraining):
     presets = {}  # preset to settings of its own that differ there
     Options = Config  # its settings
 
-    def __init__(self, config: Config): self.config = config
+    def __init__(
+        self,
+        config: Config,  # of the run
+    ): self.config = config
 
     def build(self, classes: int, pretrained: bool = True) -> nn.Module:  # with `roles()`, see `IFAM.roles`
         "The model; with random weights, to be overwritten, unless `pretrained`."
@@ -112,7 +115,7 @@ def method(
 
 # %% ../../nbs/04_methods/00_contract.ipynb #fcec86a9
 def of(
-    config: Config,
+    config: Config,  # of the run; its `method` names the method
 ) -> Method:
     "The method that a configuration asks for."
     return method(config.method)(config)

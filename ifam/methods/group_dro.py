@@ -31,7 +31,7 @@ class GroupDROOptions(ERMOptions):
 def group_losses(
     losses: torch.Tensor,  # B
     groups: torch.Tensor,  # B ids from 0 to G - 1
-    G: int,
+    G: int,  # number of groups
 ) -> tuple[torch.Tensor, torch.Tensor]:  # G mean losses, 0 for a group that is absent; G counts
     "What each group of a batch costs."
     counts = torch.bincount(groups, minlength=G)

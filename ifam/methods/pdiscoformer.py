@@ -47,7 +47,11 @@ class PartOptions(Config):
 # %% ../../nbs/04_methods/02_pdiscoformer.ipynb #8a4af8da
 class PDiscoFormer(PartDiscovery):
     "Stage 1 as a model of its own, with the same output and interventions as iFAM."
-    def forward(self, images: Tensor, drop_parts=()) -> Output:
+    def forward(
+        self,
+        images: Tensor,  # B,3,H,W normalised
+        drop_parts=(),  # foreground parts that are left out, 0 to K - 1
+    ) -> Output:
         "Logits are the mean over the parts. `mask` says where a part is strongest; here it does not bound what the logits used."
         return self.complete(images, [super().forward(images, drop_parts)])[0]
 
@@ -64,7 +68,7 @@ def part_losses(
     first: Stage1Output,  # of the images
     moved_maps,  # callable: images B,3,H,W to part maps B,K+1,gh,gw
     images: Tensor,  # B,3,H,W
-    config: PartOptions,
+    config: PartOptions,  # the losses' weights
 ) -> dict[str, Tensor]:  # name to scalar; the weight of NAME is config.w_NAME
     "The losses that shape the parts; those of weight 0 are not computed."
     maps = first.part_maps.float()

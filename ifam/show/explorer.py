@@ -42,7 +42,8 @@ class Look:
 def look_at(
     model: nn.Module,  # iFAM or PDiscoFormer, in evaluation
     image: Tensor,  # 3,H,W as the model's transform gives it
-    mean, std,  # of the transform, to show the image
+    mean,  # of the transform, to show the image
+    std,  # likewise
 ) -> Look:
     "Run stage 1 on an image. `ValueError` for a model without parts."
     first = parts_of(model)
@@ -71,8 +72,8 @@ class View:
 def compared(
     before: Tensor,  # C logits
     after: Tensor,  # C
-    classes: list[str],
-    top: int = 5,
+    classes: list[str],  # names, by label
+    top: int = 5,  # classes of each
 ) -> pd.DataFrame:  # class, before, after: probabilities of the `top` classes of each, the likeliest before first
     "What an intervention does to the predicted probabilities."
     p = torch.stack([before, after]).float().softmax(1).cpu().numpy()
@@ -84,8 +85,8 @@ def compared(
 @torch.inference_mode()
 def view(
     model: nn.Module,  # that looked at the image
-    look: Look,
-    intervention: Intervention = Intervention(),
+    look: Look,  # as `look_at` gives it
+    intervention: Intervention = Intervention(),  # none: what the model does by itself
     classes: list[str] | None = None,  # names; None: the model's
 ) -> View:
     "What to show of an image under an intervention, which leaves nothing behind in the model. `ValueError` as `PartDiscovery.intervened`."
@@ -96,14 +97,15 @@ def view(
         look.shown, parts_overlay(look.shown, out.part_maps[0].cpu()), seen_by_stage2(look.shown, out.mask[0].cpu()),
         np.bincount(plain.part_maps[0].argmax(0).flatten().cpu(), minlength=first.K + 1)[:first.K] / look.tokens.shape[1],
         tuple(float((o.mask > 0.5).float().mean()) for o in (plain, out)),
-        {s: compared(getattr(plain, name)[0], getattr(out, name)[0], model.classes if classes is None else classes) for s, name in stages.items()}, out)
+        {s: compared(getattr(plain, name)[0], getattr(out, name)[0], model.classes if classes is None else classes)
+         for s, name in stages.items()}, out)
 
 # %% ../../nbs/08_show/01_explorer.ipynb #08492082
 STAGES = {"stage 1": "stage 1: sees the whole image", "stage 2": "stage 2: sees the kept tokens only"}
 BEFORE, AFTER = "#b8bec6", "#0072b2"  # colours of the bars
 
 def view_figure(
-    view: View,
+    view: View,  # as `view` gives it
 ) -> Figure:
     "An image, its parts, what is kept, and the predictions before (grey) and after (blue) an intervention."
     n = len(view.predictions)
@@ -112,14 +114,16 @@ def view_figure(
     for ax, picture, title in zip(axes, (view.image, view.parts, view.seen), ("image", "parts that are kept", kept)):
         ax.imshow(picture, interpolation="nearest"); blank(ax); ax.set_title(title, fontsize=7)
     colours = [Patch(color=c, label=str(k)) for k, (c, share) in enumerate(zip(part_colours(len(view.shares)), view.shares)) if share]
-    axes[1].legend(handles=colours, ncols=8, fontsize=6, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 0), handlelength=0.8, handletextpad=0.3, columnspacing=0.7)
+    axes[1].legend(handles=colours, ncols=8, fontsize=6, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 0),
+                   handlelength=0.8, handletextpad=0.3, columnspacing=0.7)
     for ax, (stage, table) in zip(axes[3:], view.predictions.items()):
         rows = table.reset_index(names="row").melt("row", ["before", "after"], "when", "probability")  # two classes may have one name
         sns.barplot(rows, x="probability", y="row", hue="when", palette=[BEFORE, AFTER], orient="h", saturation=1, width=0.76, ax=ax)
         for bars in ax.containers: ax.bar_label(bars, fmt="{:.0%}", padding=2, fontsize=6)
         ax.set(yticks=range(len(table)), yticklabels=table["class"], xticks=[], xlim=(0, 1.2))
         ax.set(ylim=(max(len(table), 3) - 0.5, -0.5), xlabel="", ylabel=""); ax.tick_params(labelsize=7, length=0)
-        ax.set_title(STAGES[stage].replace(": ", ":\n") if view.two_stages else "prediction", fontsize=7); ax.spines[["top", "right", "bottom"]].set_visible(False)
+        ax.set_title(STAGES[stage].replace(": ", ":\n") if view.two_stages else "prediction", fontsize=7)
+        ax.spines[["top", "right", "bottom"]].set_visible(False)
         ax.legend(fontsize=6, frameon=False, loc="lower right").set_visible(ax is axes[-1])
     return fig
 
@@ -145,28 +149,32 @@ def png(
 # %% ../../nbs/08_show/01_explorer.ipynb #a7fbed65
 def bar(
     value: float,  # 0 to 1
-    colour: str,
+    colour: str,  # of CSS
     strongest: bool,  # of its column
 ) -> str:  # table cells
     "A probability as a bar and a number."
     drawn = f'<div style="width:{max(100 * value, 0.5):.1f}%;height:11px;background:{colour};border-radius:2px"></div>'
-    return f'<td style="width:84px;padding:1px 10px 1px 12px">{drawn}</td><td style="text-align:right;min-width:50px;{"font-weight:600" * strongest}">{100 * value:.1f} %</td>'
+    number = f'<td style="text-align:right;min-width:50px;{"font-weight:600" * strongest}">{100 * value:.1f} %</td>'
+    return f'<td style="width:84px;padding:1px 10px 1px 12px">{drawn}</td>{number}'
 
 # %% ../../nbs/08_show/01_explorer.ipynb #ef099799
 def card(
-    title: str,
+    title: str,  # html, as it stands
     table: pd.DataFrame,  # as `compared` gives it
 ) -> str:
     "Probabilities before and after, class by class, the predicted ones in bold."
-    head = "".join(f'<th colspan="2" style="text-align:left;padding-left:12px;font-weight:400;opacity:.7">{c}</th>' for c in ("before", "after"))
+    side = '<th colspan="2" style="text-align:left;padding-left:12px;font-weight:400;opacity:.7">'
+    head = "".join(f'{side}{c}</th>' for c in ("before", "after"))
     top = {c: table[c].idxmax() for c in ("before", "after")}
-    rows = "".join(f'<tr><td style="max-width:160px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap">{html.escape(str(row["class"]))}</td>'
-                   + bar(row["before"], BEFORE, i == top["before"]) + bar(row["after"], AFTER, i == top["after"]) + "</tr>" for i, row in table.iterrows())
-    return f'<div><div style="font-weight:600;margin-bottom:2px">{title}</div><table style="border-collapse:collapse"><tr><th></th>{head}</tr>{rows}</table></div>'
+    cell = '<td style="max-width:160px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap">'
+    rows = "".join(f'<tr>{cell}{html.escape(str(row["class"]))}</td>' + bar(row["before"], BEFORE, i == top["before"])
+                   + bar(row["after"], AFTER, i == top["after"]) + "</tr>" for i, row in table.iterrows())
+    body = f'<table style="border-collapse:collapse"><tr><th></th>{head}</tr>{rows}</table>'
+    return f'<div><div style="font-weight:600;margin-bottom:2px">{title}</div>{body}</div>'
 
 # %% ../../nbs/08_show/01_explorer.ipynb #3533f546
 def predictions_html(
-    view: View,
+    view: View,  # as `view` gives it
 ) -> str:
     "A card for each stage, side by side where there is room."
     title = lambda stage: STAGES[stage].capitalize() if view.two_stages else "Prediction, from the part vectors"
@@ -175,26 +183,28 @@ def predictions_html(
 
 # %% ../../nbs/08_show/01_explorer.ipynb #114a3e1e
 def kept_html(
-    view: View,
+    view: View,  # as `view` gives it
 ) -> str:
     "How much is kept, and what that means where nothing is."
     what = "Kept" if view.two_stages else "A part is strongest in"
     nothing = " Stage 2 answers without having seen anything of the image." if view.two_stages and not view.kept[1] else ""
-    return f'<b>{what}: {100 * view.kept[1]:.1f} % of the tokens</b> <span style="opacity:.7">(before: {100 * view.kept[0]:.1f} %).{nothing}</span>'
+    before = f'<span style="opacity:.7">(before: {100 * view.kept[0]:.1f} %).{nothing}</span>'
+    return f'<b>{what}: {100 * view.kept[1]:.1f} % of the tokens</b> {before}'
 
 # %% ../../nbs/08_show/01_explorer.ipynb #ce767e27
 OWN, DATA_SET = "your picture", "data set"
 QUANTILES = [("off", 0.), *((f"{q:g}", q) for q in (.9, .91, .92, .93, .94, .95, .96, .97, .98, .99, .995, .999, 1.))]
 
 class Explorer(widgets.VBox):
-    "Choose a run and an image, drop parts, move q, see the mask and both stages' predictions. `view` and `intervention` are what is shown now."
+    """Choose a run and an image, drop parts, move q, see the mask and both stages' predictions. `view` and `intervention` are what is
+    shown now."""
     def __init__(
         self,
         runs: str | list[str],  # names under runs/ or folders of finished runs, such as several K
         dataset=None,  # images to choose from, with the runs' evaluation transform; None: each run's own data
         split: str = "",  # of the runs' own data, shown first; empty: the one that the run is reported on
         index: int = 0,  # of the image that is shown first
-        device: str = "cpu",
+        device: str = "cpu",  # where the models go
         progress=None,  # such as tqdm, for a generated twin that is not there yet
     ):
         "`FileNotFoundError` or `ValueError` for what is no run, has no parts, or a split or image that is not there."
@@ -204,11 +214,13 @@ class Explorer(widgets.VBox):
         names = [runs] if isinstance(runs, str) else [str(r) for r in runs]
         if not names: raise ValueError("runs is empty: give the name of at least one run, such as 'demo'.")
         configs = [Run(run_folder(n)).config for n in names]
-        self.make_controls([(f"{n} ({c.method}" + "".join(f", K = {K}" for name, K in vars(c).items() if name == "K") + ")", n) for n, c in zip(names, configs)])
+        said = lambda c: f"({c.method}, K = {c.K})" if hasattr(c, "K") else f"({c.method})"
+        self.make_controls([(f"{n} {said(c)}", n) for n, c in zip(names, configs)])
         self.make_results()
         super().__init__([self.chooser, self.message, self.caption, self.results])
         self.open_run(split)
-        if self.data is not None and not 0 <= index < len(self.data): raise ValueError(f"index={index}: there are the images 0 to {len(self.data) - 1}.")
+        if self.data is not None and not 0 <= index < len(self.data):
+            raise ValueError(f"index={index}: there are the images 0 to {len(self.data) - 1}.")
         self.index.value = index
         self.read()
         self.busy = False
@@ -241,15 +253,18 @@ def make_results(self: Explorer):
     self.ticks, self.legend = [], widgets.HBox(layout=dict(flex_flow="row wrap", align_items="center"))
     self.all, self.none = (widgets.Button(description=f"{what} all", layout=dict(width="76px")) for what in ("keep", "drop"))
     self.all.on_click(lambda _: self.tick_all(True)); self.none.on_click(lambda _: self.tick_all(False))
-    self.q = widgets.SelectionSlider(options=QUANTILES, description="q", layout=dict(width="330px"), style=dict(description_width="initial"))
+    self.q = widgets.SelectionSlider(options=QUANTILES, description="q", layout=dict(width="330px"),
+                                     style=dict(description_width="initial"))
     self.score = widgets.ToggleButtons(options=["distance", "dot"], style=dict(button_width="86px"), layout=dict(margin="2px 0 0 8px"))
     self.hint, self.kept, self.predictions = widgets.HTML(), widgets.HTML(layout=dict(margin="6px 2px 0 2px")), widgets.HTML()
     for widget in (self.q, self.score): self.when(widget, self.show)
-    self.pictures = {name: widgets.Image(format="png", width=SIDE, layout=dict(border="1px solid #c4c8ce")) for name in ("image", "parts", "seen")}
+    self.pictures = {name: widgets.Image(format="png", width=SIDE, layout=dict(border="1px solid #c4c8ce"))
+                     for name in ("image", "parts", "seen")}
     self.titles = {name: widgets.HTML(name) for name in self.pictures}
     columns = [widgets.VBox([self.titles[n], p], layout=dict(margin="0 14px 0 0")) for n, p in self.pictures.items()]
     unlikely = widgets.HBox([self.q, self.score, self.hint], layout=dict(flex_flow="row wrap", margin="2px 0 2px 2px"))
-    self.results = widgets.VBox([self.legend, unlikely, widgets.HBox(columns, layout=dict(flex_flow="row wrap")), self.kept, self.predictions])
+    columns = widgets.HBox(columns, layout=dict(flex_flow="row wrap"))
+    self.results = widgets.VBox([self.legend, unlikely, columns, self.kept, self.predictions])
 
 # %% ../../nbs/08_show/01_explorer.ipynb #b30ee36a
 @patch
@@ -322,7 +337,8 @@ def offer_q(self: Explorer, run: Run):
     except ValueError as error: self.hint.value, calibrated = html.escape(str(error)), False
     if not calibrated: self.q.value = 0.
     self.q.disabled = self.score.disabled = not calibrated
-    how = f"q drops unlikely tokens, in a calibrated run: <code>papermill nbs/intervene.ipynb OUT.ipynb -p run {html.escape(self.run.value)}</code>"
+    how = ("q drops unlikely tokens, in a calibrated run: "
+           f"<code>papermill nbs/intervene.ipynb OUT.ipynb -p run {html.escape(self.run.value)}</code>")
     self.hint.value = self.hint.value or ("" if calibrated else how)
 
 # %% ../../nbs/08_show/01_explorer.ipynb #aaf3bc0e
@@ -371,7 +387,8 @@ def read(self: Explorer):
     "Look at the chosen image, and show it."
     self.look = self.view = None
     own, self.caption.value = self.source.value == OWN, ""
-    for widget, shown in ((self.upload, own), (self.index, not own), (self.split, not own and self.dataset is None)): widget.layout.display = None if shown else "none"
+    for widget, shown in ((self.upload, own), (self.index, not own), (self.split, not own and self.dataset is None)):
+        widget.layout.display = None if shown else "none"
     if self.model is None: raise ValueError("This run cannot be shown: choose another one.")
     if not own and self.data is None: raise ValueError(f"The data of this run is not there: choose {OWN!r}.")
     if own and self.picture is None:

@@ -51,9 +51,9 @@ def survey(
     model: nn.Module,  # iFAM or PDiscoFormer
     dataset,  # with the evaluation transform
     patches: int = 8,  # typical ones to keep of each part
-    batch_size: int = 32,
-    device: str | torch.device = "cpu",
-    workers: int = 0,
+    batch_size: int = 32,  # images read at once
+    device: str | torch.device = "cpu",  # where the model is
+    workers: int = 0,  # processes that read images; 0: this one
     progress=None,  # such as tqdm: wraps the batches
 ) -> Survey:
     "Look at every image once, with the interventions that are switched on. `ValueError` for a model without parts."
@@ -72,7 +72,8 @@ def survey(
             mine = [(float(value[b, k]), seen + b, int(token[b, k])) for b in range(len(token)) if torch.isfinite(value[b, k])]
             nearest[k] = sorted(nearest[k] + mine)[:patches]
         where = where + member.sum(0).cpu().numpy()
-        for name, values in (("labels", batch["label"]), ("groups", batch["group"]), ("tokens", member.sum((2, 3))), ("said", out.part_logits.argmax(2))):
+        seen_now = dict(labels=batch["label"], groups=batch["group"], tokens=member.sum((2, 3)), said=out.part_logits.argmax(2))
+        for name, values in seen_now.items():
             columns[name].append(values.cpu().numpy())
         lie = [pieces(p, first.K) for p in part.cpu().numpy()]
         for name, values in zip(("pieces", "largest"), zip(*lie)): columns[name].append(np.stack(values))
@@ -81,14 +82,15 @@ def survey(
 
 # %% ../../nbs/08_show/03_parts_page.ipynb #dc5404c1
 def part_table(
-    found: Survey,
+    found: Survey,  # as `survey` gives it
     classes: list[str],  # names, by label
     groups: list[str],  # names, by group id
 ) -> pd.DataFrame:  # a row a part; percentages, but row and column (centre of mass, 0 top or left to 1)
     "Each part in numbers."
     occurs, rows = found.tokens > 0, []
     gh, gw = found.where.shape[1:]
-    named = [(f"occurs, {name}", ids == i) for names, ids in ((classes, found.labels), (groups, found.groups)) for i, name in enumerate(names) if (ids == i).any()]
+    named = [(f"occurs, {name}", ids == i) for names, ids in ((classes, found.labels), (groups, found.groups))
+             for i, name in enumerate(names) if (ids == i).any()]
     for k in range(found.tokens.shape[1]):
         own, mass = occurs[:, k], max(found.where[k].sum(), 1e-12)
         label = found.labels[own]
@@ -106,7 +108,7 @@ def part_table(
 def patch_crop(
     image: np.ndarray,  # S,S,3
     token: int,  # index on the grid
-    grid: tuple[int, int],
+    grid: tuple[int, int],  # gh,gw tokens
     around: int = 1,  # tokens of surroundings on each side
     colour=(0., 0., 0.),  # of the line around the token
 ) -> np.ndarray:  # h,w,3 a square, white beyond the image
@@ -119,8 +121,8 @@ def patch_crop(
 
 # %% ../../nbs/08_show/03_parts_page.ipynb #7609003e
 def occurrence_bars(
-    ax,
-    found: Survey,
+    ax,  # to draw on
+    found: Survey,  # as `survey` gives it
     k: int,  # part
     groups: list[str],  # names, by group id
 ):
@@ -135,9 +137,10 @@ def occurrence_bars(
 
 # %% ../../nbs/08_show/03_parts_page.ipynb #e1fea2e4
 def parts_figure(
-    found: Survey,
+    found: Survey,  # as `survey` gives it
     dataset,  # that was surveyed
-    mean, std,  # of its transform
+    mean,  # of its transform
+    std,  # likewise
     groups: list[str],  # names, by group id
     effects: pd.DataFrame | None = None,  # of leaving each part out, see `ifam.interventions.effects`
     metric: str = "WGA",  # whose change is written beside each part
@@ -158,7 +161,10 @@ def parts_figure(
         occurrence_bars(row[-1], found, k, groups); row[-1].tick_params(axis="x", labelbottom=k == K - 1)
         if effects is not None:
             own = effects[(effects["intervention"] == f"drop {k}") & (effects["metric"] == metric)]
-            if len(own): row[-1].set_title(f"dropped: {metric} {own['change'].iloc[0]:+.1f} ({own['change_low'].iloc[0]:+.1f} to {own['change_high'].iloc[0]:+.1f})", fontsize=6, pad=2)
+            if len(own):
+                e = own.iloc[0]
+                told = f"dropped: {metric} {e['change']:+.1f} ({e['change_low']:+.1f} to {e['change_high']:+.1f})"
+                row[-1].set_title(told, fontsize=6, pad=2)
     axes[0, 0].set_title("typical patches", fontsize=7, loc="left"); axes[0, n].set_title("where", fontsize=7)
     axes[-1, -1].set_xlabel("% of the group's images in which it occurs", fontsize=6)
     fig.tight_layout(pad=.3, h_pad=.25, w_pad=.15)

@@ -75,7 +75,7 @@ def outlined(
     picture: np.ndarray,  # S,S,3 in [0, 1]
     part: np.ndarray,  # S,S whole numbers
     background: int,  # the number that has no outline of its own
-    colour=(0., 0., 0.),
+    colour=(0., 0., 0.),  # red, green, blue in [0, 1]
 ) -> np.ndarray:  # S,S,3
     "A line inside the edge of every part."
     return mark_boundaries(picture, part, colour, mode="inner", background_label=background)
@@ -104,13 +104,15 @@ def seen_by_stage2(
 def first_of_groups(
     group_ids: np.ndarray,  # one an image
     each: int,  # images a group
-    seed: int = 0,
+    seed: int = 0,  # of the draw within each group
 ) -> list[int]:  # indices, group by group
     "The rule by which figures choose images: `each` at random from every group, by seed."
     rng = np.random.default_rng(seed)
     return [int(i) for g in np.unique(group_ids) for i in np.sort(rng.permutation(np.flatnonzero(group_ids == g))[:each])]
 
-def blank(ax):
+def blank(
+    ax,  # to draw on
+):
     "An axis that holds a picture."
     ax.set(xticks=[], yticks=[])
     for spine in ax.spines.values(): spine.set(linewidth=.4, color=".6")
@@ -122,9 +124,11 @@ def grid_of(
     side: float = 1.05,  # inches of a picture
 ) -> Figure:
     "Pictures in rows and columns."
-    above, below, left, right = .06 + .12 * max([0, *(1 + h.count("\n") for h in heads)]), .2, .22, .05  # inches: heads, what may stand under a picture, names
+    # inches: heads, what may stand under a picture, names
+    above, below, left, right = .06 + .12 * max([0, *(1 + h.count("\n") for h in heads)]), .2, .22, .05
     width, height = side * len(rows[0][1]) + left + right, side * len(rows) + above + below
-    fig, axes = plt.subplots(len(rows), len(rows[0][1]), figsize=(width, height), dpi=110, squeeze=False, gridspec_kw=dict(wspace=.04, hspace=.04))
+    fig, axes = plt.subplots(len(rows), len(rows[0][1]), figsize=(width, height), dpi=110,
+                             squeeze=False, gridspec_kw=dict(wspace=.04, hspace=.04))
     fig.subplots_adjust(left=left / width, right=1 - right / width, bottom=below / height, top=1 - above / height)
     for line, (name, pictures) in zip(axes, rows):
         for ax, picture in zip(line, pictures): ax.imshow(picture, interpolation="nearest", vmin=0, vmax=1); blank(ax)
@@ -138,7 +142,8 @@ def part_maps_figure(
     model,  # in evaluation; iFAM or PDiscoFormer
     dataset,  # with the model's evaluation transform
     indices: list[int],  # which images
-    mean, std,  # of the transform, to show the images
+    mean,  # of the transform, to show the images
+    std,  # likewise
     groups: list[str] = (),  # names for the captions
 ) -> Figure:
     "For each image: itself, its parts, and what stage 2 sees, with the prediction under it."
@@ -146,7 +151,9 @@ def part_maps_figure(
     device = next(model.parameters()).device
     outputs = [model(r["image"][None].to(device)) for r in records]
     images = [denormalise(r["image"], mean, std).clamp(0, 1).permute(1, 2, 0).numpy() for r in records]
-    rows = [("image", images), ("parts", [parts_overlay(i, o.part_maps[0].cpu()) for i, o in zip(images, outputs)]), ("seen by stage 2", [seen_by_stage2(i, o.mask[0].cpu()) for i, o in zip(images, outputs)])]
+    rows = [("image", images),
+            ("parts", [parts_overlay(i, o.part_maps[0].cpu()) for i, o in zip(images, outputs)]),
+            ("seen by stage 2", [seen_by_stage2(i, o.mask[0].cpu()) for i, o in zip(images, outputs)])]
     fig = grid_of(rows, [groups[r["group"]].replace(" on ", "\non ") for r in records] if len(groups) else [])
     for ax, record, out in zip(fig.axes[-len(indices):], records, outputs):
         right = int(out.logits.argmax()) == record["label"]
@@ -155,9 +162,9 @@ def part_maps_figure(
 
 # %% ../../nbs/08_show/00_plots.ipynb #531e74da
 def heat_map(
-    ax,
+    ax,  # to draw on
     values: np.ndarray,  # gh,gw
-    cmap: str = "viridis",
+    cmap: str = "viridis",  # matplotlib's name of the colours
     **more,  # of seaborn's `heatmap`, such as vmax, norm, or a mask of the cells that stay white
 ):
     "A colour a cell, on an axis that holds a picture."
@@ -169,7 +176,9 @@ ENDS = dict(estimator="median", errorbar=("pi", 100))  # for seaborn: of three r
 
 def with_ends(
     table: pd.DataFrame,  # one row an estimate
-    value: str, low: str, high: str,  # columns: the estimate and its interval, not a number where there is none
+    value: str,  # column of the estimate
+    low: str,  # column of its interval's lower end, not a number where there is none
+    high: str,  # likewise, of the upper end
 ) -> pd.DataFrame:  # the rows thrice, with the estimate and either end as `value`
     "Intervals that are known already, in the form in which seaborn draws them with `ENDS`: it would else make its own."
     ends = (table[value], np.fmin(table[low], table[value]), np.fmax(table[high], table[value]))
@@ -177,7 +186,7 @@ def with_ends(
 
 # %% ../../nbs/08_show/00_plots.ipynb #ad3bbe87
 def removal_bars(
-    ax,
+    ax,  # to draw on
     changes: pd.DataFrame,  # change, change_low, change_high in points; one row a part
     metric: str,  # its name
 ):

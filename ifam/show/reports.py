@@ -10,22 +10,25 @@ import base64, html, io
 from pathlib import Path
 
 import matplotlib.pyplot as plt, pandas as pd
+from fastcore.basics import patch
 from matplotlib.figure import Figure
 
 from ..core.runs import atomic
 
 # %% ../../nbs/08_show/02_reports.ipynb #f0a7d469
-STYLE = """body{font:16px/1.5 Georgia,serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222}h1,h2,h3{font-family:sans-serif;line-height:1.2}
+STYLE = """body{font:16px/1.5 Georgia,serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222}\
+h1,h2,h3{font-family:sans-serif;line-height:1.2}
 table{border-collapse:collapse;font:14px sans-serif;margin:1rem 0}th,td{padding:.25rem .7rem;text-align:right;border-bottom:1px solid #ddd}
-th:first-child,td:first-child{text-align:left}thead th{border-bottom:2px solid #555}img{max-width:100%}figcaption,.note{font:13px sans-serif;color:#555}"""
+th:first-child,td:first-child{text-align:left}thead th{border-bottom:2px solid #555}img{max-width:100%}\
+figcaption,.note{font:13px sans-serif;color:#555}"""
 
 # %% ../../nbs/08_show/02_reports.ipynb #d29b74e2
 class Report:
     "A page that grows from top to bottom."
     def __init__(
         self,
-        title: str,
-        subtitle: str = "",
+        title: str,  # plain text, as everything a page is given
+        subtitle: str = "",  # below the title
     ):
         self.title, self.body = title, [f"<h1>{html.escape(title)}</h1>"] + [f"<p class=note>{html.escape(subtitle)}</p>"] * bool(subtitle)
 
@@ -34,39 +37,45 @@ class Report:
 
     def table(
         self,
-        table: pd.DataFrame,
-        caption: str = "",
+        table: pd.DataFrame,  # with its columns' names, without its index
+        caption: str = "",  # below it
         digits: int = 1,  # after the point
     ):
         "A table; a value that is not there is an empty cell."
         cells = table.to_html(index=False, na_rep="", border=0, escape=True, float_format=lambda v: f"{v:.{digits}f}")
         self.body.append(f"<figure>{cells}<figcaption>{html.escape(caption)}</figcaption></figure>")
 
-    def figure(
-        self,
-        figure: Figure,
-        caption: str = "",  # also what a screen reader says
-    ):
-        "A figure, which is closed."
-        file = io.BytesIO(); figure.savefig(file, format="png", dpi=120, bbox_inches="tight"); plt.close(figure)
-        self._embed(file.getvalue(), caption)
-
-    def picture(
-        self,
-        path: str | Path,  # a png file
-        caption: str = "",
-    ):
-        "A picture that is there already."
-        self._embed(Path(path).read_bytes(), caption)
-
-    def _embed(self, png: bytes, caption: str):
-        code = base64.b64encode(png).decode()
-        self.body.append(f'<figure><img alt="{html.escape(caption, quote=True)}" src="data:image/png;base64,{code}"><figcaption>{html.escape(caption)}</figcaption></figure>')
-
     def save(
         self,
-        path: str | Path,
+        path: str | Path,  # of an html file
     ):
         "Write the page, whole or not at all."
-        page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(self.title)}</title><style>{STYLE}</style>' + "\n".join(self.body) + "</html>\n"
+        head = f'<meta charset="utf-8"><title>{html.escape(self.title)}</title><style>{STYLE}</style>'
+        page = f'<!doctype html><html lang="en">{head}' + "\n".join(self.body) + "</html>\n"
         with atomic(path) as file: file.write_text(page)
+
+# %% ../../nbs/08_show/02_reports.ipynb #5c9e70b2
+@patch
+def _embed(self: Report, png: bytes, caption: str):
+    code = base64.b64encode(png).decode()
+    picture = f'<img alt="{html.escape(caption, quote=True)}" src="data:image/png;base64,{code}">'
+    self.body.append(f'<figure>{picture}<figcaption>{html.escape(caption)}</figcaption></figure>')
+
+@patch
+def figure(
+    self: Report,
+    figure: Figure,  # of matplotlib
+    caption: str = "",  # also what a screen reader says
+):
+    "A figure, which is closed."
+    file = io.BytesIO(); figure.savefig(file, format="png", dpi=120, bbox_inches="tight"); plt.close(figure)
+    self._embed(file.getvalue(), caption)
+
+@patch
+def picture(
+    self: Report,
+    path: str | Path,  # a png file
+    caption: str = "",  # also what a screen reader says
+):
+    "A picture that is there already."
+    self._embed(Path(path).read_bytes(), caption)

@@ -23,7 +23,13 @@ def seed_all(*key: int):
 # %% ../../nbs/06_training/01_chance.ipynb #d98ce812
 class Augmented(Dataset):
     "A dataset whose augmentation is a function of seed, epoch and image; of its records the fields that a method reads."
-    def __init__(self, dataset, seed: int, epoch: int, fields: tuple = ()):
+    def __init__(
+        self,
+        dataset,  # of ifam.datasets, with a training transform
+        seed: int,  # of the run
+        epoch: int,  # from 0
+        fields: tuple = (),  # of a record, kept beside image, label and index
+    ):
         self.dataset, self.seed, self.epoch, self.fields = dataset, seed, epoch, ("image", "label", *fields)
 
     def __len__(self): return len(self.dataset)
@@ -36,9 +42,10 @@ class Augmented(Dataset):
 # %% ../../nbs/06_training/01_chance.ipynb #0b7917b5
 def epoch_batches(
     n: int,  # images
-    config: Config,
-    epoch: int,
-    rank: int = 0, world: int = 1,
+    config: Config,  # of the run
+    epoch: int,  # from 0
+    rank: int = 0,  # which of the processes this one is
+    world: int = 1,  # how many processes share a step
     draw: Draw = Draw(),  # which images; all of them, once
 ) -> list[list[list[int]]]:  # steps, each a list of this process's micro-batches
     "Which images a process sees in an epoch. The incomplete last batch is left out; a set smaller than a batch is one step."

@@ -23,7 +23,7 @@ from ..twins import generate as twins
 
 # %% ../../nbs/06_training/02_data.ipynb #0f698b30
 def normalisation(
-    config: Config,
+    config: Config,  # of the run
 ) -> tuple[tuple, tuple]:  # mean, std of each channel
     "What the dataset says of its pixel values, else what the backbone expects."
     own = getattr(datasets.registry[config.dataset], "normalisation", None)
@@ -37,7 +37,7 @@ TWIN_SEED = 2  # the demo's settings were chosen on the twins of seeds 0 and 1: 
 @contextlib.contextmanager
 def reporting(
     progress,  # such as tqdm, or None
-    what: str,
+    what: str,  # name of the bar
 ):
     "A function that is told how many of how many images are done, and shows it; None where nothing is shown."
     if not progress: yield None; return
@@ -47,7 +47,7 @@ def reporting(
 
 # %% ../../nbs/06_training/02_data.ipynb #71fb3a46
 def data_folder(
-    config: Config,
+    config: Config,  # of the run
     progress=None,  # such as tqdm, for the twin's images
 ) -> Path:
     "The folder of the data: the given one, or the generated twin, which is made where it is not there yet."
@@ -70,14 +70,14 @@ def data_folder(
 
 # %% ../../nbs/06_training/02_data.ipynb #96417e03
 def given_masks(
-    config: Config,
+    config: Config,  # of the run
 ) -> str:  # annotated or found; empty for a method that is given none
     "Whose masks a method is given with its images."
     return getattr(config, "masks", "annotated") if "mask" in contract.method(config.method).needs else ""
 
 # %% ../../nbs/06_training/02_data.ipynb #0c7d4b78
 def twin_masks(
-    config: Config,
+    config: Config,  # of the run
     root: Path,  # of a generated twin
     progress=None,  # such as tqdm
 ):
@@ -93,8 +93,8 @@ def twin_masks(
 
 # %% ../../nbs/06_training/02_data.ipynb #46cc2453
 def load_split(
-    config: Config,
-    folder: Path,
+    config: Config,  # of the run
+    folder: Path,  # of the data, see `data_folder`
     split: str,  # train, val or test
     augment: bool = False,  # the training transform
     annotations: bool = False,  # masks too, where the data has them
@@ -118,7 +118,7 @@ def load_split(
 
 # %% ../../nbs/06_training/02_data.ipynb #69461fc9
 def criterion_of(
-    config: Config,
+    config: Config,  # of the run
     metric: str,  # what the dataset is reported with
 ) -> str:  # AA, WGA or AUC
     "By which measure a run selects its best epoch. `ValueError` for one that the data does not have."
@@ -130,7 +130,7 @@ def criterion_of(
 
 # %% ../../nbs/06_training/02_data.ipynb #9e58058c
 def describe(
-    config: Config,
+    config: Config,  # of the run
     train,  # the training split
     select: str = "last",  # how the weights are selected
 ) -> dict:  # classes, groups, mean, std, metric, the split that is scored, and the fingerprint of the training split

@@ -34,13 +34,17 @@ LOOP_RECIPE = 1  # of the loop: raised when the same settings come to give other
 # %% ../../nbs/06_training/03_loop.ipynb #cdbf9e50
 class Objective(nn.Module):
     "A model with the losses of its method."
-    def __init__(self, model: nn.Module, method: Method):
+    def __init__(
+        self,
+        model: nn.Module,  # that is trained
+        method: Method,  # whose losses are summed
+    ):
         super().__init__()
         self.model, self.method = model, method
 
     def forward(
         self,
-        batch: dict[str, Tensor],
+        batch: dict[str, Tensor],  # a record's fields, stacked over B images
         share: Tensor | None = None,  # B: how much each image counts; None: all alike
     ) -> tuple[Tensor, dict[str, Tensor]]:  # weighted sum; the losses by name, a number or one an image
         "What a batch costs."
@@ -50,8 +54,8 @@ class Objective(nn.Module):
 
 # %% ../../nbs/06_training/03_loop.ipynb #56ebc4c8
 def check_finite(
-    losses: dict[str, Tensor],
-    where: str,
+    losses: dict[str, Tensor],  # by name, a number or one an image
+    where: str,  # epoch and step, for the message
 ) -> dict[str, float]:
     "The losses as numbers. `FloatingPointError` names the first that is not finite."
     values = dict(zip(losses, torch.stack([loss.detach().float().mean() for loss in losses.values()]).tolist()))
@@ -73,7 +77,7 @@ def stop_requests():
 
 # %% ../../nbs/06_training/03_loop.ipynb #9e05dbf9
 def make_fabric(
-    config: Config,
+    config: Config,  # of the run
 ) -> Fabric:
     "Devices, precision and processes: one process alone, or those that torchrun started."
     world = int(os.environ.get("WORLD_SIZE", 1))
@@ -89,9 +93,17 @@ def make_fabric(
 # %% ../../nbs/06_training/03_loop.ipynb #5df4b7eb
 class Trainer:
     "One run of the loop."
-    def __init__(self, config: Config, run: Run, train, val=None, progress=None, plain=None):
+    def __init__(
+        self,
+        config: Config,  # of the run
+        run: Run,  # where states and the log are written
+        train,  # the training split, with its training transform
+        val=None,  # the split that selects the best epoch; None: the last epoch is kept
+        progress=None,  # such as tqdm
+        plain=None,  # without arguments: the training split as it is evaluated, for a method that looks back between phases
+    ):
         self.config, self.run, self.train, self.val, self.progress = config, run, train, val, progress
-        self.plain = plain  # without arguments: the training split as it is evaluated, for a method that looks back between phases
+        self.plain = plain
         self.fabric, self.method = make_fabric(config), contract.of(config)
         self.phases, self.criterion = self.method.phases(), criterion_of(config, train.metric)
         self.memory = {name: value.to(self.fabric.device) for name, value in self.method.memory(train).items()}
@@ -278,7 +290,7 @@ def fit(self: Trainer):
 
 # %% ../../nbs/06_training/03_loop.ipynb #25d9d9c2
 def train(
-    config: Config,
+    config: Config,  # of the run
     folder: str | Path,  # of the run
     progress=None,  # such as tqdm
 ) -> Run:

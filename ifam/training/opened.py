@@ -19,7 +19,7 @@ from ..methods import contract
 # %% ../../nbs/06_training/04_opened.ipynb #db8a5b9b
 def load(
     run: str | Path,  # a run folder with config.json and model.safetensors
-    device: str = "cpu",
+    device: str = "cpu",  # where the model goes
 ) -> nn.Module:  # in evaluation, with `transform`, `classes` and `config`
     "A trained model of ours. `FileNotFoundError` where the folder is no finished run."
     run = Path(run)

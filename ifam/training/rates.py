@@ -16,7 +16,7 @@ from ..core.config import Config
 TOKENS = ("cls_token", "reg_token", "pos_embed")
 
 def normalised_decay(
-    config: Config,
+    config: Config,  # of the run
     n_train: int,  # images in the training split
 ) -> float:
     "Weight decay of one step (paper, Appendix A)."
@@ -25,7 +25,7 @@ def normalised_decay(
 # %% ../../nbs/06_training/00_rates.ipynb #c4b355cd
 def parameter_settings(
     model: nn.Module,  # with `roles()`
-    config: Config,
+    config: Config,  # of the run
     n_train: int,  # images in the training split
 ) -> dict[str, tuple[float, float]]:  # parameter name to learning rate and weight decay
     "Rate and decay of every parameter, trained or not (paper, Appendix A)."
@@ -38,7 +38,11 @@ def parameter_settings(
     return out
 
 # %% ../../nbs/06_training/00_rates.ipynb #2d703566
-def parameter_groups(model: nn.Module, config: Config, n_train: int) -> list[dict]:
+def parameter_groups(
+    model: nn.Module,  # with `roles()`
+    config: Config,  # of the run
+    n_train: int,  # images in the training split
+) -> list[dict]:
     "Groups for the optimiser: trained parameters that share a rate and a decay."
     groups = {}
     for name, setting in parameter_settings(model, config, n_train).items():

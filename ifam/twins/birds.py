@@ -20,7 +20,8 @@ LANDMARKS = ('back', 'beak', 'belly', 'breast', 'crown', 'forehead', 'left eye',
              'right eye', 'right leg', 'right wing', 'tail', 'throat')  # CUB's, in CUB's order
 FEATHERS = ('back', 'belly', 'head', 'wing', 'tip', 'tail', 'mark')  # what a plumage colours
 PAINTS = dict(
-    white=(.93, .92, .89), cream=(.90, .83, .68), buff=(.78, .64, .44), rufous=(.68, .36, .17), brown=(.47, .34, .23), umber=(.31, .22, .16),
+    white=(.93, .92, .89), cream=(.90, .83, .68), buff=(.78, .64, .44), rufous=(.68, .36, .17), brown=(.47, .34, .23),
+    umber=(.31, .22, .16),
     black=(.13, .13, .15), slate=(.34, .38, .44), silver=(.62, .64, .67), blue=(.24, .42, .70), navy=(.14, .19, .36), teal=(.13, .42, .42),
     green=(.18, .42, .22), olive=(.45, .45, .22), yellow=(.93, .77, .20), orange=(.90, .48, .12), red=(.74, .13, .11), pink=(.87, .58, .54))
 
@@ -43,61 +44,88 @@ class Species:
 
 # %% ../../nbs/10_twins/01_birds.ipynb #62bfaddf
 SPECIES = (
-    Species('Billowing_Pelican', True, ((-.98, .24, .12), (-.5, .12, .38), (0, .05, .50), (.52, 0, .42), (.80, -.32, .18), (.58, -.70, .14), (.80, -.98, .23)),
+    Species('Billowing_Pelican', True, ((-.98, .24, .12), (-.5, .12, .38), (0, .05, .50), (.52, 0, .42),
+                                        (.80, -.32, .18), (.58, -.70, .14), (.80, -.98, .23)),
             ('pouch', 5., 1.), (.36, .30, -.1), (1.5, .46), ('web', .42), ('neck',),
-            ('white white white white black white yellow', 'umber cream white brown black umber buff'), ('orange', 'yellow', 'buff', 'slate'), .2, .5),
+            ('white white white white black white yellow', 'umber cream white brown black umber buff'),
+            ('orange', 'yellow', 'buff', 'slate'), .2, .5),
     Species('Capped_Tern', True, ((-.98, .14, .09), (-.5, .06, .25), (0, 0, .35), (.46, -.10, .32), (.70, -.24, .24), (.84, -.32, .27)),
             ('dagger', 2.6, .50), (.80, .16, .7), (1.7, .29), ('web', .24), ('cap', 'under'),
-            ('silver white white silver slate white black', 'blue white white slate black blue navy'), ('red', 'orange', 'yellow', 'black'), .4),
-    Species('Crested_Cardinal', False, ((-.86, .60, .10), (-.42, .30, .35), (0, .03, .50), (.30, -.22, .46), (.42, -.50, .37), (.48, -.68, .38)),
+            ('silver white white silver slate white black', 'blue white white slate black blue navy'),
+            ('red', 'orange', 'yellow', 'black'), .4),
+    Species('Crested_Cardinal', False, ((-.86, .60, .10), (-.42, .30, .35), (0, .03, .50), (.30, -.22, .46),
+                                        (.42, -.50, .37), (.48, -.68, .38)),
             ('cone', .86, .84), (1.1, .22, -.1), (1.22, .38), ('perch', .34), ('mask',),
-            ('red red red rufous umber red black', 'buff cream rufous brown umber rufous black'), ('orange', 'red', 'yellow', 'slate'), .15, 1.1),
-    Species('Fork_tailed_Swallow', False, ((-.92, .17, .09), (-.45, .08, .27), (0, 0, .39), (.42, -.12, .37), (.60, -.24, .31), (.70, -.30, .32)),
+            ('red red red rufous umber red black', 'buff cream rufous brown umber rufous black'),
+            ('orange', 'red', 'yellow', 'slate'), .15, 1.1),
+    Species('Fork_tailed_Swallow', False, ((-.92, .17, .09), (-.45, .08, .27), (0, 0, .39), (.42, -.12, .37),
+                                           (.60, -.24, .31), (.70, -.30, .32)),
             ('cone', .60, .38), (1.15, .13, .85), (1.7, .28), ('perch', .16), ('throat', 'under'),
             ('navy buff navy navy black navy rufous', 'brown white brown umber umber brown white'), ('black', 'slate', 'umber'), .5),
-    Species('Garden_Robin', False, ((-.88, .53, .10), (-.44, .25, .37), (0, .02, .54), (.30, -.18, .51), (.42, -.46, .41), (.46, -.62, .39)),
+    Species('Garden_Robin', False, ((-.88, .53, .10), (-.44, .25, .37), (0, .02, .54), (.30, -.18, .51),
+                                    (.42, -.46, .41), (.46, -.62, .39)),
             ('cone', .80, .36), (.74, .20, 0.), (1.20, .40), ('perch', .50), ('bib',),
-            ('slate white slate slate umber umber orange', 'olive white olive olive umber olive yellow'), ('umber', 'yellow', 'black', 'buff'), .15),
+            ('slate white slate slate umber umber orange', 'olive white olive olive umber olive yellow'),
+            ('umber', 'yellow', 'black', 'buff'), .15),
     Species('Harbour_Gull', True, ((-1., .16, .10), (-.52, .10, .33), (0, .02, .44), (.48, -.10, .40), (.66, -.34, .28), (.78, -.50, .30)),
             ('hook', 1.75, .66), (.50, .22, 0.), (1.62, .37), ('web', .52), ('under',),
-            ('silver white white silver black white white', 'brown buff cream brown umber umber cream'), ('yellow', 'orange', 'red', 'pink'), .35),
+            ('silver white white silver black white white', 'brown buff cream brown umber umber cream'),
+            ('yellow', 'orange', 'red', 'pink'), .35),
     Species('Hill_Dove', False, ((-.98, .34, .10), (-.50, .20, .36), (0, .06, .50), (.40, -.10, .44), (.58, -.42, .27), (.68, -.60, .27)),
             ('cone', .84, .34), (.84, .26, -.2), (1.32, .38), ('perch', .30), ('collar',),
             ('buff pink pink buff umber brown black', 'white white white white silver white cream'), ('black', 'slate', 'red', 'pink'), .2),
-    Species('Hooked_Cormorant', True, ((-.66, .90, .10), (-.42, .50, .32), (-.08, .08, .42), (.20, -.30, .34), (.32, -.70, .20), (.20, -1.02, .17), (.36, -1.28, .23)),
+    Species('Hooked_Cormorant', True, ((-.66, .90, .10), (-.42, .50, .32), (-.08, .08, .42), (.20, -.30, .34),
+                                       (.32, -.70, .20), (.20, -1.02, .17), (.36, -1.28, .23)),
             ('hook', 2.4, .54), (.64, .24, -.2), (1.36, .38), ('web', .28), ('throat',),
-            ('black black black umber black black orange', 'teal navy teal brown black black cream'), ('buff', 'yellow', 'slate', 'orange'), .3),
+            ('black black black umber black black orange', 'teal navy teal brown black black cream'),
+            ('buff', 'yellow', 'slate', 'orange'), .3),
 )
 
 # %% ../../nbs/10_twins/01_birds.ipynb #ffff71e2
 SPECIES += (
-    Species('Long_necked_Swan', True, ((-1.02, .08, .10), (-.55, .10, .38), (0, .10, .50), (.52, .05, .42), (.86, -.26, .20), (.68, -.64, .15), (.64, -.98, .15), (.86, -1.20, .21)),
+    Species('Long_necked_Swan', True, ((-1.02, .08, .10), (-.55, .10, .38), (0, .10, .50), (.52, .05, .42),
+                                       (.86, -.26, .20), (.68, -.64, .15), (.64, -.98, .15), (.86, -1.20, .21)),
             ('flat', 1.9, .74), (.42, .26, -.1), (1.5, .48), ('web', .34), ('lore',),
-            ('white white white white cream white black', 'black umber black black white black red'), ('orange', 'red', 'slate', 'yellow'), .25),
-    Species('Marsh_Heron', True, ((-.84, .36, .10), (-.42, .20, .33), (0, 0, .43), (.40, -.20, .34), (.66, -.48, .19), (.46, -.80, .16), (.66, -1.08, .16), (.86, -1.16, .22)),
+            ('white white white white cream white black', 'black umber black black white black red'),
+            ('orange', 'red', 'slate', 'yellow'), .25),
+    Species('Marsh_Heron', True, ((-.84, .36, .10), (-.42, .20, .33), (0, 0, .43), (.40, -.20, .34),
+                                  (.66, -.48, .19), (.46, -.80, .16), (.66, -1.08, .16), (.86, -1.16, .22)),
             ('dagger', 3., .66), (.36, .20, 0.), (1.32, .42), ('wade', .85), ('neck', 'brow'),
-            ('slate silver white slate black slate black', 'navy rufous rufous blue navy navy white'), ('yellow', 'orange', 'olive', 'slate'), .2, .9),
-    Species('Needle_Hummingbird', False, ((-.80, .52, .08), (-.42, .26, .27), (0, -.02, .38), (.30, -.26, .36), (.44, -.50, .31), (.54, -.64, .33)),
+            ('slate silver white slate black slate black', 'navy rufous rufous blue navy navy white'),
+            ('yellow', 'orange', 'olive', 'slate'), .2, .9),
+    Species('Needle_Hummingbird', False, ((-.80, .52, .08), (-.42, .26, .27), (0, -.02, .38), (.30, -.26, .36),
+                                          (.44, -.50, .31), (.54, -.64, .33)),
             ('needle', 2.6, .20), (.74, .20, .25), (1.36, .27), ('perch', .12), ('throat', 'under'),
             ('green silver green teal umber green red', 'rufous cream rufous brown umber rufous red'), ('black', 'red', 'umber'), .7),
     Species('Orchard_Finch', False, ((-.88, .40, .09), (-.44, .18, .34), (0, 0, .48), (.32, -.14, .45), (.46, -.36, .36), (.54, -.48, .37)),
             ('cone', .76, .76), (.70, .17, .4), (1.22, .36), ('perch', .32), ('cap', 'bars'),
-            ('yellow yellow yellow black black black black', 'silver white silver slate black black red'), ('buff', 'orange', 'slate', 'pink'), .25),
-    Species('Paddling_Duck', True, ((-1.02, 0, .10), (-.55, .08, .37), (0, .10, .48), (.50, .06, .40), (.74, -.22, .25), (.80, -.46, .24), (.88, -.60, .29)),
+            ('yellow yellow yellow black black black black', 'silver white silver slate black black red'),
+            ('buff', 'orange', 'slate', 'pink'), .25),
+    Species('Paddling_Duck', True, ((-1.02, 0, .10), (-.55, .08, .37), (0, .10, .48), (.50, .06, .40),
+                                    (.74, -.22, .25), (.80, -.46, .24), (.88, -.60, .29)),
             ('flat', 1.8, .80), (.44, .26, -.3), (1.36, .42), ('web', .30), ('collar', 'bib'),
-            ('silver silver green slate umber black rufous', 'rufous rufous umber blue black umber cream'), ('yellow', 'orange', 'olive', 'slate'), .2),
-    Species('Pied_Woodpecker', False, ((-.46, .92, .10), (-.28, .48, .31), (-.04, .08, .42), (.14, -.30, .39), (.20, -.60, .31), (.28, -.78, .35)),
+            ('silver silver green slate umber black rufous', 'rufous rufous umber blue black umber cream'),
+            ('yellow', 'orange', 'olive', 'slate'), .2),
+)
+
+# %% ../../nbs/10_twins/01_birds.ipynb #b3e7190d
+SPECIES += (
+    Species('Pied_Woodpecker', False, ((-.46, .92, .10), (-.28, .48, .31), (-.04, .08, .42), (.14, -.30, .39),
+                                       (.20, -.60, .31), (.28, -.78, .35)),
             ('chisel', 1.30, .48), (.66, .18, -.3), (1.30, .34), ('perch', .26), ('cap', 'cheek'),
             ('black white black black black black red', 'olive buff olive olive umber olive red'), ('slate', 'black', 'buff'), .15, .3),
     Species('Plumed_Jay', False, ((-.94, .43, .10), (-.48, .22, .36), (0, .02, .49), (.36, -.18, .44), (.52, -.44, .35), (.60, -.58, .37)),
             ('chisel', 1.05, .56), (1.15, .23, -.2), (1.30, .38), ('perch', .44), ('collar', 'bars'),
             ('blue white blue blue navy blue black', 'silver white white silver slate slate black'), ('black', 'slate', 'umber'), .2, .8),
-    Species('Round_Owl', False, ((-.38, .92, .13), (-.22, .50, .42), (-.02, .12, .54), (.10, -.24, .52), (.13, -.48, .48), (.16, -.66, .52)),
+    Species('Round_Owl', False, ((-.38, .92, .13), (-.22, .50, .42), (-.02, .12, .54), (.10, -.24, .52),
+                                 (.13, -.48, .48), (.16, -.66, .52)),
             ('owl', .5, .4), (.40, .26, -.2), (1.26, .40), ('perch', .16), ('streaked', 'face'),
             ('brown buff brown brown umber brown cream', 'white white white white silver white cream'), ('buff', 'yellow', 'slate'), .2),
-    Species('Thicket_Sparrow', False, ((-.90, .41, .09), (-.46, .20, .35), (0, .02, .48), (.34, -.14, .45), (.50, -.38, .37), (.56, -.50, .38)),
+    Species('Thicket_Sparrow', False, ((-.90, .41, .09), (-.46, .20, .35), (0, .02, .48), (.34, -.14, .45),
+                                       (.50, -.38, .37), (.56, -.50, .38)),
             ('cone', .66, .60), (.76, .18, .2), (1.22, .37), ('perch', .36), ('brow', 'streaked', 'bars'),
-            ('brown buff brown brown umber umber cream', 'slate white slate brown black slate white'), ('buff', 'umber', 'slate', 'pink'), .15),
+            ('brown buff brown brown umber umber cream', 'slate white slate brown black slate white'),
+            ('buff', 'umber', 'slate', 'pink'), .15),
 )
 
 # %% ../../nbs/10_twins/01_birds.ipynb #d710ae03
@@ -232,7 +260,8 @@ def _raised_wing(rng, species, pose, colours, lift, far):
     bar = colours['mark'] * dark if 'bars' in species.marks else .72
     for part, every, key, rim in ((.56, 1, 'wing', bar), (.34, 2, 'wing', .78), (.19, 2, 'back', .85)):
         some = np.s_[::every]
-        piles.append(_feathers(base[some], heading[some], reach[some] * part, width[some] * (.5 + .6 * every), colours[key] * shades(len(base[some])), rim))
+        tint = colours[key] * shades(len(base[some]))
+        piles.append(_feathers(base[some], heading[some], reach[some] * part, width[some] * (.5 + .6 * every), tint, rim))
     return piles, (shoulder + wrist) / 2 + to(np.float64(lift + 1.4)) * .18 * size
 
 # %% ../../nbs/10_twins/01_birds.ipynb #67f2ba1c
@@ -245,7 +274,8 @@ def _tail(rng, species, pose, colours):
     fan = spread * .20 * rng.uniform(.4, 1.3) * (1 + .5 * fork)
     reach = length * (1 + fork * (np.abs(spread)**1.5 - .55)) + .2
     colour = colours['tail'] * rng.uniform(.88, 1.1, (7, 1))
-    return [_feathers(base, np.arctan2(back[1], back[0]) + fan, reach, max(width * .6, .12), colour, .68)], pose.spine[0, :2] + back * length * .45
+    feathers = _feathers(base, np.arctan2(back[1], back[0]) + fan, reach, max(width * .6, .12), colour, .68)
+    return [feathers], pose.spine[0, :2] + back * length * .45
 
 # %% ../../nbs/10_twins/01_birds.ipynb #e3ac06de
 def _crest(rng, species, pose, colours):
@@ -285,8 +315,10 @@ _BEAKS = {  # upper and lower half: 0 to 1 from the face to the tip, depths abov
     'chisel': ([(0, .46), (.6, .30), (1, 0), (0, -.08)], [(0, -.06), (.93, -.06), (.5, -.34), (0, -.42)]),
     'dagger': ([(0, .48), (.38, .32), (1, -.02), (0, -.06)], [(0, -.04), (.95, -.06), (.45, -.34), (0, -.46)]),
     'needle': ([(0, .5), (.5, .42), (1, 0), (0, -.1)], [(0, -.1), (1, -.06), (.5, -.4), (0, -.5)]),
-    'hook': ([(0, .46), (.5, .42), (.88, .36), (1.04, 0), (1, -.55), (.83, -.16), (0, -.10)], [(0, -.08), (.83, -.14), (.6, -.42), (0, -.48)]),
-    'flat': ([(-.1, .55), (.3, .26), (.75, .20), (1, .06), (1, -.16), (.75, -.20), (0, -.20)], [(0, -.15), (.85, -.18), (.65, -.36), (0, -.44)]),
+    'hook': ([(0, .46), (.5, .42), (.88, .36), (1.04, 0), (1, -.55), (.83, -.16), (0, -.10)],
+             [(0, -.08), (.83, -.14), (.6, -.42), (0, -.48)]),
+    'flat': ([(-.1, .55), (.3, .26), (.75, .20), (1, .06), (1, -.16), (.75, -.20), (0, -.20)],
+             [(0, -.15), (.85, -.18), (.65, -.36), (0, -.44)]),
     'pouch': ([(0, .16), (.5, .10), (.95, .10), (1.03, -.14), (.93, -.10), (0, -.12)],
               [(-.1, -.1), (.9, -.1), (.65, -.42), (.3, -.70), (.05, -.78), (-.15, -.5)]),
     'owl': ([(-.16, .16), (.16, .16), (.07, -.15), (0, -.30), (-.07, -.15)],) * 2}
@@ -449,7 +481,8 @@ def _spots(pose, places):
     "Landmark -> (part it lies on, position), with near and far for the two sides."
     f, u, a, b, r = pose.forward, pose.up, pose.ahead, pose.above, pose.r
     chest, middle, belly = pose.chest, pose.middle, (pose.middle + pose.spine[1]) / 2
-    spots = {'back': middle[:2] + u * middle[2] * .8, 'belly': belly[:2] - u * belly[2] * .7, 'breast': chest[:2] + chest[2] * (.55 * f - .35 * u),
+    spots = {'back': middle[:2] + u * middle[2] * .8, 'belly': belly[:2] - u * belly[2] * .7,
+             'breast': chest[:2] + chest[2] * (.55 * f - .35 * u),
              'crown': pose.head + b * r * .8, 'forehead': pose.head + r * (.62 * a + .52 * b), 'nape': pose.head - r * .75 * a,
              'throat': pose.head + r * (.35 * a - .72 * b)}
     spots = {name: ('body', at) for name, at in spots.items()} | {name: (name, at) for name, at in places.items() if name != 'eye'}
@@ -469,7 +502,8 @@ def _landmarks(spots, piles, top, matrix, offset, left):
         x, y = np.round(at @ matrix + offset, 1)  # as CUB writes them
         if not (0 <= x < width and 0 <= y < height) or top[int(y), int(x)] < 0: continue
         owner = parts[top[int(y), int(x)]]
-        if owner == part or part == 'body' and owner == 'near wing' and name in ('back', 'breast') and 'far wing' not in parts: row[:] = x, y, 1
+        folded = owner == 'near wing' and 'far wing' not in parts
+        if owner == part or part == 'body' and folded and name in ('back', 'breast'): row[:] = x, y, 1
     return found
 
 # %% ../../nbs/10_twins/01_birds.ipynb #535f5cf2

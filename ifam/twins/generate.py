@@ -81,11 +81,13 @@ def generate(
     progress=None,  # called with (pictures done, pictures in all)
     **settings,  # the twin's own sizes and options, such as train, correlation
 ) -> Path:  # the folder the dataset is read from
-    "Write the twin of a dataset unless it is there. Raises `ValueError` for one that has none or an unknown setting, `FileExistsError` where the folder holds anything else."
+    """Write the twin of a dataset unless it is there. `ValueError` for one that has none or an unknown setting, `FileExistsError` where
+    the folder holds anything else."""
     if dataset not in TWINS: raise ValueError(f'no twin of {dataset!r}: there is {", ".join(TWINS)}')
     twin = TWINS[dataset]
     usual = {k: max(LEAST, round(n * share)) for k, n in twin.sizes.items()} | twin.options
-    if unknown := set(settings) - set(usual): raise ValueError(f'the twin of {dataset} has no setting {", ".join(sorted(unknown))}: there is {", ".join(usual)}')
+    if unknown := set(settings) - set(usual):
+        raise ValueError(f'the twin of {dataset} has no setting {", ".join(sorted(unknown))}: there is {", ".join(usual)}')
     settings = dict(dataset=twin.name, recipe=twin.recipe, seed=seed, **usual | settings)
     root = Path(root).expanduser().resolve()
     root.mkdir(parents=True, exist_ok=True)

@@ -20,9 +20,9 @@ from ..datasets.imagenet import VARIANTS
 from .drawing import curve, ellipse, fractal_noise, own_coordinates, ribbon, smooth_step, tube
 from .birds import SPECIES, draw_bird
 from .metashift import (
-    POSES, Figure, Part, add_leg, add_paw, build_animal, decorate, develop, down_from, draw_cloth, draw_park, draw_sky, draw_surface, draw_wall,
-    draw_wood, fade, fit, grass_blades, lay, leaf_clump, leaf_tones, mirrored, muted_tones, paint_figure, paint_lawn, paint_tree, rectangle,
-    scatter, shadow, tone_near)
+    POSES, Figure, Part, add_leg, add_paw, build_animal, decorate, develop, down_from, draw_cloth, draw_park, draw_sky, draw_surface,
+    draw_wall, draw_wood, fade, fit, grass_blades, lay, leaf_clump, leaf_tones, mirrored, muted_tones, paint_figure, paint_lawn,
+    paint_tree, rectangle, scatter, shadow, tone_near)
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #6ead6f94
 def _skins(rng, figure, matrix, offset, height, width):
@@ -32,7 +32,8 @@ def _skins(rng, figure, matrix, offset, height, width):
     cloud = fractal_noise(rng, height, width, unit * .5, 3)
     grain = 1 + figure.grain * (fractal_noise(rng, height, width, max(unit * .07, 2.5), 2, (1, 2.2)) - .5)
     grain = (grain * (1.05 - .14 * np.clip(y / figure.ground, -1, 1)))[..., None]
-    return {name: np.asarray(skin(x, y, cloud), np.float32) * grain if callable(skin) else skin for name, skin in (dict(dark=(.09, .08, .07)) | figure.skins).items()}
+    skins = dict(dark=(.09, .08, .07)) | figure.skins
+    return {name: np.asarray(skin(x, y, cloud), np.float32) * grain if callable(skin) else skin for name, skin in skins.items()}
 
 
 def _flat(colour): return lambda x, y, cloud: np.asarray(colour, np.float32)
@@ -51,8 +52,9 @@ def _dog(f, ear, coat, over, muzzle):
     list(POSES.values())[f.rng.integers(len(POSES))](f)
     skin = _blend(coat, over, lambda x, y, cloud: smooth_step(.3 - y + .5 * (cloud - .5), 0, .2) * smooth_step(.6 - x, 0, .2))
     lighter = lambda t: _flat(1 - t * (1 - np.asarray(coat)))
-    f.skins = dict(coat=skin, far=lambda *at: .72 * skin(*at), pale=lighter(.6), bib=lighter(.75), ear=_flat(np.multiply(over, .85) + .03), tail=skin,
-                   muzzle=_flat(muzzle), paw=_flat(coat), pink=(.62, .45, .42), nose=(.1, .09, .1), iris=(.36, .22, .1), whisker=(.9, .9, .9)) | {
+    f.skins = dict(coat=skin, far=lambda *at: .72 * skin(*at), pale=lighter(.6), bib=lighter(.75), ear=_flat(np.multiply(over, .85) + .03),
+                   tail=skin, muzzle=_flat(muzzle), paw=_flat(coat), pink=(.62, .45, .42), nose=(.1, .09, .1),
+                   iris=(.36, .22, .1), whisker=(.9, .9, .9)) | {
                        'far paw': _flat(np.multiply(coat, .75))}
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #a507307a
@@ -68,7 +70,8 @@ def _shepherd(f):
     _dog(f, 'prick', tan, np.float32([.14, .12, .11]), (.17, .14, .13))
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #17c04e62
-def _stripes(x, y, cloud): return smooth_step(np.sin(15 * x + 2.5 * np.sin(5 * y) + 5 * cloud), .25, .6) * smooth_step(1.05 - np.abs(y), 0, .2)
+def _stripes(x, y, cloud):
+    return smooth_step(np.sin(15 * x + 2.5 * np.sin(5 * y) + 5 * cloud), .25, .6) * smooth_step(1.05 - np.abs(y), 0, .2)
 
 
 def _round_ears(p, at, radius, inner):
@@ -85,8 +88,9 @@ def _tiger_face(f, at, size, tilt):
     for s in (-1, 1):
         p.blob(np.array([(.5, .25), (1.05, .2), (1.2, .55), (.95, .8), (.5, .85)]) * (s, 1), 'pale', relief=.3, cast=0, fur=1.5)
         p.blob(np.array([(.2, -.42), (.5, -.45), (.66, -.25), (.4, -.2)]) * (s, 1), 'pale', relief=0, cast=0)
-        for a, b, c, wide in (((.2, -.85), (.22, -.7), (.12, -.55), .08), ((.5, -.78), (.42, -.62), (.25, -.5), .08), ((.85, -.4), (.72, -.32), (.6, -.35), .09),
-                              ((1.02, 0), (.85, .02), (.7, -.05), .09), ((1.08, .4), (.9, .36), (.75, .25), .08), ((1., .68), (.86, .6), (.72, .5), .07)):
+        for a, b, c, wide in (((.2, -.85), (.22, -.7), (.12, -.55), .08), ((.5, -.78), (.42, -.62), (.25, -.5), .08),
+                              ((.85, -.4), (.72, -.32), (.6, -.35), .09), ((1.02, 0), (.85, .02), (.7, -.05), .09),
+                              ((1.08, .4), (.9, .36), (.75, .25), .08), ((1., .68), (.86, .6), (.72, .5), .07)):
             p.line(np.array([a, b, c]) * (s, 1), (wide, .03), 'dark')
     p.line([(0, -.88), (0, -.6)], (.1, .04), 'dark')
     p.blob(mirrored([(0, -.3), (.2, -.2), (.26, .2), (.16, .35), (0, .36)]), 'face', relief=.5, cast=.15)
@@ -96,7 +100,9 @@ def _tiger_face(f, at, size, tilt):
     p.line([(0, .42), (0, .64)], .05, 'dark')
     for s in (-1, 1):
         p.line([(0, .64), (s * .2, .74), (s * .42, .62)], .05, 'dark')
-        p.dot(s * .44, -.1, .2, .15, 'dark', s * .3); p.dot(s * .44, -.1, .15, .12, 'iris', s * .3); p.dot(s * .44, -.1, .065, .075, (.03, .03, .03))
+        p.dot(s * .44, -.1, .2, .15, 'dark', s * .3)
+        p.dot(s * .44, -.1, .15, .12, 'iris', s * .3)
+        p.dot(s * .44, -.1, .065, .075, (.03, .03, .03))
         p.dot(s * .44 - .04, -.15, .03, .03, (1, 1, 1))
         for k in range(3): p.line([(s * .3, .5 + .08 * k), (s * .8, .46 + .12 * k), (s * 1.2, .5 + .2 * k)], (.03, .012), (.95, .95, .93))
 
@@ -117,7 +123,9 @@ def _tiger(f):
         f.oval(-.7, .12, .36, .3, 'coat', relief=.6)
         f.tube([(-.6, .36, .1), (-.35, .38, .1), (-.1, .38, .1)], 'coat', fur=.6)
         f.tube([(-1., .3, .08), (-1.3, .38, .075), (-1.6, .2, .06)], 'coat', depth=.1)
-        for x in (.02, .42): f.tube([(x, .05, .18), (x + .02, .32, .13), (x + .04, .42, .12)], 'coat', fur=.6); add_paw(f, x, .52, 'paw', 1.1)
+        for x in (.02, .42):
+            f.tube([(x, .05, .18), (x + .02, .32, .13), (x + .04, .42, .12)], 'coat', fur=.6)
+            add_paw(f, x, .52, 'paw', 1.1)
         _tiger_face(f, (.3, -.34), head * 1.15, f.u(-.12, .12))
         f.ground = .52
     orange = tone_near(f.rng, .075, .68, .8)
@@ -125,8 +133,8 @@ def _tiger(f):
     white = _blend((.92, .88, .82), (.1, .08, .07), lambda x, y, cloud: .5 * _stripes(x, y, cloud))
     belly = lambda x, y, cloud: (smooth_step(y + .3 * (cloud - .5), .18, .4) * smooth_step(x, -9, 9.) * .6)[..., None]
     shaded = lambda x, y, cloud: coat(x, y, cloud) + belly(x, y, cloud) * (np.float32([.92, .88, .82]) - coat(x, y, cloud))
-    f.skins = dict(coat=shaded, far=lambda *at: .7 * coat(*at), face=_flat(orange), pale=_flat((.93, .9, .85)), paw=white, nose=(.76, .47, .45), dark=(.1, .08, .07),
-                   iris=(.78, .62, .2)) | {'far paw': lambda *at: .75 * white(*at)}
+    f.skins = dict(coat=shaded, far=lambda *at: .7 * coat(*at), face=_flat(orange), pale=_flat((.93, .9, .85)), paw=white,
+                   nose=(.76, .47, .45), dark=(.1, .08, .07), iris=(.78, .62, .2)) | {'far paw': lambda *at: .75 * white(*at)}
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #4614c8f9
 def _bear_face(f, at, size, tilt):
@@ -137,7 +145,9 @@ def _bear_face(f, at, size, tilt):
     p.blob(mirrored([(0, -.1), (.3, -.02), (.46, .4), (.4, .72), (.15, .86), (0, .88)]), 'muzzle', relief=.7, depth=.3, fur=.5)
     p.oval(0, .22, .24, .16, 'nose', relief=.6, fur=0); p.dot(-.06, .16, .06, .03, (.7, .7, .72))
     p.line([(0, .36), (0, .58)], .05, 'nose'); p.line([(-.28, .56), (0, .68), (.28, .56)], .05, 'nose')
-    for s in (-1, 1): p.dot(s * .4, -.16, .1, .1, 'nose'); p.dot(s * .4 + .01, -.16, .06, .06, (.3, .18, .08)); p.dot(s * .4 - .03, -.2, .03, .03, (1, 1, 1))
+    for s in (-1, 1):
+        p.dot(s * .4, -.16, .1, .1, 'nose')
+        p.dot(s * .4 + .01, -.16, .06, .06, (.3, .18, .08)); p.dot(s * .4 - .03, -.2, .03, .03, (1, 1, 1))
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #21fdf957
 def _bear(f):
@@ -145,9 +155,14 @@ def _bear(f):
     f.paw, f.fur, f.grain = .14, f.u(.02, .04), .45
     if f.chance(.6):
         stride = f.u(.05, .2)
-        for x in (-.62 + stride, .5 - stride): f.tube([(x, .1, .24), (x, .45, .17), (x + .02, .72 - .06, .14)], 'far'); add_paw(f, x, .72, 'far paw', 1.1)
-        f.blob([(-1., .1), (-.85, -.35), (-.4, -.48), (.1, -.5), (.45, -.66), (.75, -.42), (.85, -.05), (.6, .38), (-.2, .42), (-.8, .42)], 'coat', relief=.9, depth=.5)
-        for x in (-.72 - stride, .5 + stride): f.tube([(x + .06, .05, .3), (x, .45, .2), (x + .02, .7, .15)], 'coat'); add_paw(f, x, .8, 'paw', 1.15)
+        for x in (-.62 + stride, .5 - stride):
+            f.tube([(x, .1, .24), (x, .45, .17), (x + .02, .72 - .06, .14)], 'far')
+            add_paw(f, x, .72, 'far paw', 1.1)
+        f.blob([(-1., .1), (-.85, -.35), (-.4, -.48), (.1, -.5), (.45, -.66), (.75, -.42), (.85, -.05),
+                (.6, .38), (-.2, .42), (-.8, .42)], 'coat', relief=.9, depth=.5)
+        for x in (-.72 - stride, .5 + stride):
+            f.tube([(x + .06, .05, .3), (x, .45, .2), (x + .02, .7, .15)], 'coat')
+            add_paw(f, x, .8, 'paw', 1.15)
         f.tube([(.55, -.2, .4), (.85, -.2, .32)], 'coat', cast=0)
         _bear_face(f, (1.0, f.u(-.28, .02)), f.u(.36, .42), f.u(-.15, .15))
         f.ground = .8
@@ -155,7 +170,8 @@ def _bear(f):
         f.blob(mirrored([(0, -.62), (.35, -.52), (.62, -.1), (.78, .4), (.66, .84), (0, .92)]), 'coat', relief=.9, depth=.5)
         f.blob(mirrored([(0, -.1), (.3, .05), (.42, .42), (.3, .75), (0, .82)]), 'muzzle', relief=0, cast=0, fur=1.3)
         for s in (-1, 1):
-            f.tube([(s * .5, .55, .25), (s * .62, .75, .19)], 'coat'); f.oval(s * .64, .8, .19, .21, 'paw', relief=.5); f.dot(s * .65, .83, .1, .11, 'nose')
+            f.tube([(s * .5, .55, .25), (s * .62, .75, .19)], 'coat')
+            f.oval(s * .64, .8, .19, .21, 'paw', relief=.5); f.dot(s * .65, .83, .1, .11, 'nose')
             f.tube([(s * .48, -.3, .22), (s * .66, .1, .18), (s * .42, .4, .14)], 'coat'); f.oval(s * .38, .42, .15, .13, 'paw', relief=.5)
         _bear_face(f, (0, -.84), f.u(.44, .5), f.u(-.15, .15))
         f.ground = .98
@@ -194,16 +210,20 @@ def _orangutan(f):
     f.blob(mirrored([(0, -.62), (.34, -.5), (.56, -.05), (.6, .45), (.4, .82), (0, .88)]), 'coat', relief=.9, depth=.45, fur=1.3)
     f.blob(mirrored([(0, -.1), (.25, 0), (.34, .35), (.2, .62), (0, .68)]), 'belly', relief=.3, cast=0, fur=1.5)
     for s in (-1, 1):
-        if hangs and s > 0: f.tube([(s * .4, -.32, .2), (s * .74, -.8, .16), (s * .6, -1.35, .11)], 'coat', fur=1.6); _hand(f, s * .6, -1.45, 'skin', -s)
-        else: f.tube([(s * .42, -.34, .19), (s * .86, .12, .15), (s * .84, .6, .12), (s * .74, .82, .09)], 'coat', fur=1.6); _hand(f, s * .74, .88, 'skin', -s)
+        if hangs and s > 0:
+            f.tube([(s * .4, -.32, .2), (s * .74, -.8, .16), (s * .6, -1.35, .11)], 'coat', fur=1.6)
+            _hand(f, s * .6, -1.45, 'skin', -s)
+        else:
+            f.tube([(s * .42, -.34, .19), (s * .86, .12, .15), (s * .84, .6, .12), (s * .74, .82, .09)], 'coat', fur=1.6)
+            _hand(f, s * .74, .88, 'skin', -s)
     p = Part(f, (f.u(-.06, .06), -.7), f.u(.38, .44), f.u(-.2, .2))
     p.blob(mirrored([(0, -1.02), (.55, -.92), (.92, -.35), (.9, .35), (.6, .9), (0, 1.1)]), 'coat', relief=.7, depth=.5, fur=1.4)
     _ape_face(p, 'skin', f.chance(), 'brow')
     f.ground = .98
     red, grey = tone_near(f.rng, .05, .68, .58), tone_near(f.rng, .06, .32, .36)
     coat = _blend(red, red * .62, lambda x, y, cloud: smooth_step(np.sin(3 * x + 9 * cloud), -.2, 1))
-    f.skins = dict(coat=coat, far=lambda *at: .68 * coat(*at), belly=_flat(red * .8 + .08), skin=_flat(grey), lips=_flat(grey * 1.3), brow=_flat(grey * .8),
-                   dark=(.07, .05, .05), iris=(.35, .2, .1))
+    f.skins = dict(coat=coat, far=lambda *at: .68 * coat(*at), belly=_flat(red * .8 + .08), skin=_flat(grey), lips=_flat(grey * 1.3),
+                   brow=_flat(grey * .8), dark=(.07, .05, .05), iris=(.35, .2, .1))
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #c180bd0e
 def _capuchin(f):
@@ -221,9 +241,13 @@ def _capuchin(f):
         f.ground = .95
     else:
         f.tube([(-.7, .0, .09), *[(-.72 - a, .1 + b, .075) for a, b in curl]], 'dark coat', depth=.1)
-        for x in (-.5, .42): f.tube([(x, .1, .14), (x + f.u(-.05, .25), .42, .09), (x + .1, .72, .065)], 'far'); _hand(f, x + .1, .74, 'skin', 1, .08)
+        for x in (-.5, .42):
+            f.tube([(x, .1, .14), (x + f.u(-.05, .25), .42, .09), (x + .1, .72, .065)], 'far')
+            _hand(f, x + .1, .74, 'skin', 1, .08)
         f.tube([(-.62, .02, .24), (-.2, -.06, .25), (.25, -.06, .25), (.55, -.1, .2)], 'coat', relief=.8, depth=.4)
-        for x in (-.62, .5): f.tube([(x, .06, .19), (x + f.u(-.12, .1), .42, .11), (x - .02, .78, .07)], 'dark coat'); _hand(f, x, .8, 'skin', 1, .085)
+        for x in (-.62, .5):
+            f.tube([(x, .06, .19), (x + f.u(-.12, .1), .42, .11), (x - .02, .78, .07)], 'dark coat')
+            _hand(f, x, .8, 'skin', 1, .085)
         f.tube([(.45, -.1, .2), (.72, -.34, .2)], 'pale', cast=0)
         at = (.78, -.42)
         f.ground = .9
@@ -238,8 +262,9 @@ def _capuchin(f):
         p.dot(s * .27 - .04, -.13, .03, .03, (1, 1, 1)); p.dot(s * .07, .32, .04, .05, 'dark')
     p.line([(-.22, .52), (0, .58), (.22, .52)], .05, 'dark')
     brown = tone_near(f.rng, .07, .5, f.u(.3, .45))
-    f.skins = dict(coat=_blend(brown, brown * .7, lambda x, y, cloud: cloud), pale=_flat(tone_near(f.rng, .1, .22, .86)), far=_flat(brown * .5), cap=_flat(brown * .42),
-                   skin=_flat((.42, .32, .28)), lips=_flat((.78, .62, .54)), dark=(.08, .06, .06), iris=(.45, .28, .12)) | {'dark coat': _flat(brown * .6)}
+    f.skins = dict(coat=_blend(brown, brown * .7, lambda x, y, cloud: cloud), pale=_flat(tone_near(f.rng, .1, .22, .86)),
+                   far=_flat(brown * .5), cap=_flat(brown * .42), skin=_flat((.42, .32, .28)), lips=_flat((.78, .62, .54)),
+                   dark=(.08, .06, .06), iris=(.45, .28, .12)) | {'dark coat': _flat(brown * .6)}
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #417a8ca7
 def _box_turtle(f):
@@ -252,13 +277,16 @@ def _box_turtle(f):
     p.blob([(-1, -.3), (-.4, -.85), (.4, -.75), (1.05, -.1), (.95, .4), (.3, .7), (-.6, .6)], 'skin', relief=.7)
     p.line([(1., .25), (.5, .32), (-.2, .2)], .08, 'dark')
     p.dot(.38, -.28, .22, .22, 'dark'); p.dot(.4, -.28, .16, .16, 'iris'); p.dot(.42, -.28, .09, .09, (.02, .02, .02))
-    f.blob([(-.86, .26), (-.8, -.05), (-.5, -.8 * tall), (0, -tall), (.45, -.82 * tall), (.8, -.08), (.84, .24), (0, .34)], 'shell', relief=1., depth=.5)
-    seams = [[(-.78, 0), (-.4, -.12), (0, -.14), (.4, -.12), (.78, -.02)], [(-.2, -.98 * tall), (-.24, -.5), (-.2, -.14)], [(.25, -.94 * tall), (.28, -.5), (.22, -.14)],
+    f.blob([(-.86, .26), (-.8, -.05), (-.5, -.8 * tall), (0, -tall), (.45, -.82 * tall), (.8, -.08), (.84, .24), (0, .34)],
+           'shell', relief=1., depth=.5)
+    seams = [[(-.78, 0), (-.4, -.12), (0, -.14), (.4, -.12), (.78, -.02)], [(-.2, -.98 * tall), (-.24, -.5), (-.2, -.14)],
+             [(.25, -.94 * tall), (.28, -.5), (.22, -.14)],
              [(-.55, -.72 * tall), (-.62, -.3), (-.5, -.1)], [(.58, -.66 * tall), (.64, -.3), (.54, -.1)],
              [(-.45, -.12), (-.48, .28)], [(-.1, -.14), (-.1, .32)], [(.25, -.13), (.27, .3)], [(.55, -.1), (.6, .26)]]
     for seam in seams: f.line(seam, .03, 'dark')
     for x, y in ((-.4, -.45), (.02, -.5), (.44, -.42), (-.28, .06), (.1, .08), (.42, .06), (-.62, .02)):
-        for a in np.linspace(-2.9, -.2, 5) + f.u(-.2, .2): f.line([(x, y + .12), (x + .2 * np.cos(a), y + .12 + .24 * np.sin(a))], (.05, .015), 'ray')
+        for a in np.linspace(-2.9, -.2, 5) + f.u(-.2, .2):
+            f.line([(x, y + .12), (x + .2 * np.cos(a), y + .12 + .24 * np.sin(a))], (.05, .015), 'ray')
     f.blob([(-.9, .24), (-.5, .2), (.4, .2), (.9, .2), (.8, .34), (0, .4), (-.8, .36)], 'rim', relief=.5)
     for x in (-.6, .5):
         f.tube([(x, .26, .17), (x + f.u(-.1, .15), .42, .14), (x + .06, .5, .12)], 'skin')
@@ -266,19 +294,22 @@ def _box_turtle(f):
     f.ground = .6
     shell, skin = tone_near(f.rng, .08, .5, .3), tone_near(f.rng, .11, .4, .4)
     scales = lambda x, y, cloud: smooth_step(np.sin(34 * x) * np.sin(34 * y), .1, .6)
-    f.skins = dict(shell=_blend(shell, shell * .6, lambda x, y, cloud: cloud), rim=_flat(shell * .85), skin=_blend(skin, skin * 1.5, scales), far=_flat(skin * .6),
-                   dark=(.1, .08, .06), ray=tone_near(f.rng, .12, .7, .82), iris=(.75, .3, .1))
+    f.skins = dict(shell=_blend(shell, shell * .6, lambda x, y, cloud: cloud), rim=_flat(shell * .85),
+                   skin=_blend(skin, skin * 1.5, scales), far=_flat(skin * .6), dark=(.1, .08, .06),
+                   ray=tone_near(f.rng, .12, .7, .82), iris=(.75, .3, .1))
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #c7727fc1
 def _iguana(f):
     "An iguana: scaly, with a crest, a dewlap and a long banded tail."
     f.grain, lift = .35, f.u(.0, .25)
-    f.tube([(-.55, .1, .19), (-1., .24, .11), (-1.5, .3 + f.u(-.15, .1), .06), (-2., .2 + f.u(-.3, .1), .015)], 'band', relief=.6, depth=.15)
+    f.tube([(-.55, .1, .19), (-1., .24, .11), (-1.5, .3 + f.u(-.15, .1), .06), (-2., .2 + f.u(-.3, .1), .015)],
+           'band', relief=.6, depth=.15)
     f.tube([(-.4, .15, .12), (-.15, .3, .09), (-.3, .45, .06)], 'far'); f.tube([(.5, .05, .1), (.75, .28, .07), (.72, .45, .05)], 'far')
     back = np.array([(-.7, .04), (-.3, -.16), (.1, -.18 - lift * .4), (.45, -.2 - lift * .8), (.7, -.3 - lift)])
     line = np.stack([np.interp(np.linspace(0, 4, 26), range(5), back[:, k]) for k in (0, 1)], 1)
     for k, (x, y) in enumerate(line): f.flat([(x - .045, y + .06), (x - .05, y - .1 - .07 * np.sin(k / 8)), (x + .035, y + .05)], 'crest')
-    f.tube([(-.62, .14, .2), (-.2, .1, .27), (.25, .06 - lift * .3, .25), (.55, -.06 - lift * .7, .18), (.74, -.18 - lift, .16)], 'skin', relief=.8, depth=.3)
+    f.tube([(-.62, .14, .2), (-.2, .1, .27), (.25, .06 - lift * .3, .25), (.55, -.06 - lift * .7, .18), (.74, -.18 - lift, .16)],
+           'skin', relief=.8, depth=.3)
     for x, y, side in ((-.5, .16, 1), (.4, .05, -1)):
         f.tube([(x, y, .15), (x + .22 * side, .3, .09), (x + .06, .46, .055)], 'skin', relief=.6)
         [f.line([(x + .06, .46), (x + .12 + .07 * k, .52)], (.04, .015), 'dark') for k in (-1, 0, 1, 2)]
@@ -286,12 +317,15 @@ def _iguana(f):
     p.blob([(-.7, .35), (.2, .45), (.5, .62), (.2, 1.15), (-.4, 1.25), (-.9, .8)], 'pale', relief=.5)
     p.blob([(-1.1, -.2), (-.6, -.7), (.1, -.75), (.8, -.3), (1.35, .1), (1.25, .45), (.4, .58), (-.6, .62), (-1.1, .4)], 'skin', relief=.7)
     p.line([(1.3, .28), (.7, .34), (0, .3), (-.3, .2)], .07, 'dark'); p.oval(-.45, .45, .25, .25, 'pale', relief=.7)
-    p.dot(.12, -.2, .25, .23, 'dark'); p.dot(.12, -.2, .19, .18, 'iris'); p.dot(.14, -.2, .08, .1, (.02, .02, .02)); p.dot(1.2, .05, .05, .04, 'dark')
+    p.dot(.12, -.2, .25, .23, 'dark'); p.dot(.12, -.2, .19, .18, 'iris'); p.dot(.14, -.2, .08, .1, (.02, .02, .02))
+    p.dot(1.2, .05, .05, .04, 'dark')
     f.ground = .52
     green = tone_near(f.rng, f.u(.2, .34), .45, .5)
     scales = lambda x, y, cloud: .6 * smooth_step(np.sin(40 * x + 20 * y) * np.sin(40 * y - 20 * x), 0, .7)
-    f.skins = dict(skin=_blend(green, green * .6, scales), band=_blend(green, green * .45, lambda x, y, cloud: smooth_step(np.sin(13 * x), 0, .4)), far=_flat(green * .6),
-                   pale=_blend(1 - .7 * (1 - green), green, scales), crest=tone_near(f.rng, .15, .4, .6), dark=(.08, .09, .05), iris=(.8, .55, .2))
+    f.skins = dict(skin=_blend(green, green * .6, scales),
+                   band=_blend(green, green * .45, lambda x, y, cloud: smooth_step(np.sin(13 * x), 0, .4)), far=_flat(green * .6),
+                   pale=_blend(1 - .7 * (1 - green), green, scales), crest=tone_near(f.rng, .15, .4, .6), dark=(.08, .09, .05),
+                   iris=(.8, .55, .2))
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #8bef40ea
 def _ladybug(f):
@@ -333,12 +367,15 @@ def _monarch(f):
     f.tube([(0, -.36, .07), (0, -.1, .09), (0, .2, .075), (0, .5, .035)], 'body', relief=.8, depth=.1)
     f.oval(0, -.42, .075, .07, 'body')
     f.ground = .85
-    f.skins = dict(pane=_blend(tone_near(f.rng, .07, .85, .85), (.95, .65, .25), lambda x, y, cloud: .5 * cloud), dark=(.08, .06, .06), body=_flat((.14, .12, .12)))
+    f.skins = dict(pane=_blend(tone_near(f.rng, .07, .85, .85), (.95, .65, .25), lambda x, y, cloud: .5 * cloud),
+                   dark=(.08, .06, .06), body=_flat((.14, .12, .12)))
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #49eb3cfa
 def _scaly(colour, pale, size=26):
     "Scales on a colour that gets paler towards the belly."
-    scales = lambda x, y, cloud: .3 * smooth_step(np.sin(size * (x + .5 * y)) * np.sin(size * (x - .5 * y)), -.3, .8) + .6 * smooth_step(y + .3 * (cloud - .5), .0, .4)
+    def scales(x, y, cloud):
+        rows = np.sin(size * (x + .5 * y)) * np.sin(size * (x - .5 * y))
+        return .3 * smooth_step(rows, -.3, .8) + .6 * smooth_step(y + .3 * (cloud - .5), .0, .4)
     return _blend(colour, pale, scales)
 
 
@@ -358,25 +395,28 @@ def _goldfish(f):
     _fins(f, [(-.3, -h * .7), (.3, -h * .85)], [(-.5, -h * 1.35), (-.2, -h * 1.9), (.25, -h * 1.5)], 'fin', 9)
     _fins(f, [(-.4, h * .5), (-.15, h * .75)], [(-.65, h * 1.25), (-.4, h * 1.5)], 'fin', 6)
     _fins(f, [(.1, h * .8), (.3, h * .75)], [(-.1, h * 1.6), (.2, h * 1.5)], 'fin', 6)
-    f.blob([(-.62, .0), (-.35, -h * .72), (.15, -h), (.58, -h * .66), (.86, -.02), (.6, h * .62), (.15, h * .95), (-.35, h * .66)], 'body', relief=.9, depth=.4)
+    f.blob([(-.62, .0), (-.35, -h * .72), (.15, -h), (.58, -h * .66), (.86, -.02), (.6, h * .62), (.15, h * .95), (-.35, h * .66)],
+           'body', relief=.9, depth=.4)
     f.blob([(.38, -h * .78), (.62, -h * .56), (.88, -.01), (.62, h * .56), (.4, h * .72), (.47, 0)], 'head', relief=.5, cast=.25)
     _fins(f, [(.3, .06), (.28, .2)], [(-.02, .22), (.02, .42)], 'fin', 5)
     f.dot(.64, -.1, .09, .09, (.95, .9, .75)); f.dot(.65, -.1, .055, .055, (.05, .04, .04)); f.dot(.63, -.12, .02, .02, (1, 1, 1))
     f.line([(.88, .04), (.8, .08), (.76, .06)], .03, 'dark')
     f.ground = h * 1.5
     gold = tone_near(f.rng, f.u(.045, .1), .78, .9)
-    f.skins = dict(body=_scaly(gold, (.97, .85, .6)), head=_flat(gold * .95), fin=_blend(gold, (1., .88, .7), lambda x, y, cloud: .3 + .5 * cloud), ray=gold * .8,
-                   dark=(.4, .15, .08))
+    f.skins = dict(body=_scaly(gold, (.97, .85, .6)), head=_flat(gold * .95),
+                   fin=_blend(gold, (1., .88, .7), lambda x, y, cloud: .3 + .5 * cloud), ray=gold * .8, dark=(.4, .15, .08))
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #8c33afff
 def _anemone_fish(f):
     "An anemone fish: orange, three white bands with black borders."
     f.grain, h, w = .1, f.u(.36, .44), f.u(-.1, .1)
     _fins(f, [(-.62, -.12), (-.62, .12)], [(-.95, -.34), (-1.08, w), (-.95, .34)], 'fin', 8)
-    _fins(f, [(-.5, -h * .62), (.0, -h * .95), (.42, -h * .8)], [(-.6, -h * 1.1), (-.3, -h * 1.4), (-.02, -h * 1.15), (.2, -h * 1.45), (.4, -h * 1.1)], 'fin', 12)
+    _fins(f, [(-.5, -h * .62), (.0, -h * .95), (.42, -h * .8)],
+          [(-.6, -h * 1.1), (-.3, -h * 1.4), (-.02, -h * 1.15), (.2, -h * 1.45), (.4, -h * 1.1)], 'fin', 12)
     _fins(f, [(-.5, h * .62), (-.15, h * .85)], [(-.6, h * 1.15), (-.25, h * 1.35)], 'fin', 7)
     _fins(f, [(.15, h * .92), (.35, h * .8)], [(.0, h * 1.5), (.25, h * 1.4)], 'fin', 5)
-    f.blob([(-.66, .0), (-.58, -.16), (-.2, -h * .85), (.3, -h), (.7, -h * .6), (.92, .0), (.7, h * .6), (.3, h), (-.2, h * .85), (-.58, .16)], 'body', relief=.9, depth=.4)
+    f.blob([(-.66, .0), (-.58, -.16), (-.2, -h * .85), (.3, -h), (.7, -h * .6), (.92, .0),
+            (.7, h * .6), (.3, h), (-.2, h * .85), (-.58, .16)], 'body', relief=.9, depth=.4)
     _fins(f, [(.22, .04), (.2, .22)], [(-.08, .05), (-.12, .3), (.02, .42)], 'fin', 7)
     f.dot(.7, -.1, .085, .085, (.9, .6, .2)); f.dot(.7, -.1, .055, .055, (.03, .03, .03)); f.dot(.68, -.13, .02, .02, (1, 1, 1))
     f.line([(.92, .05), (.82, .09), (.76, .06)], .03, 'dark')
@@ -389,23 +429,24 @@ def _anemone_fish(f):
         colour = np.asarray(orange, np.float32) + smooth_step(1.5 - near, 0, .12)[..., None] * (np.float32([.06, .05, .06]) - orange)
         return colour + smooth_step(1 - near, 0, .12)[..., None] * (np.float32([.95, .95, .96]) - colour)
 
-    f.skins = dict(body=banded, fin=_blend(orange, (.08, .06, .07), lambda x, y, cloud: smooth_step(np.maximum(np.abs(y) - h * 1.18, -x - .92), 0, .06)),
-                   ray=orange * .75, dark=(.3, .1, .06))
+    edge = lambda x, y, cloud: smooth_step(np.maximum(np.abs(y) - h * 1.18, -x - .92), 0, .06)
+    f.skins = dict(body=banded, fin=_blend(orange, (.08, .06, .07), edge), ray=orange * .75, dark=(.3, .1, .06))
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #b56449cc
 def _rim(f, x, y, r, spokes, hub):
     "A wheel of a car: tyre, rim and spokes."
     f.oval(x, y, r, r, (.09, .09, .1), relief=.4, depth=.08)
     f.dot(x, y, .66 * r, .66 * r, hub)
-    for a in np.arange(spokes) * 2 * np.pi / spokes + f.u(0, 1): f.line([(x, y), (x + .6 * r * np.cos(a), y + .6 * r * np.sin(a))], .16 * r, (.3, .3, .33))
+    for a in np.arange(spokes) * 2 * np.pi / spokes + f.u(0, 1):
+        f.line([(x, y), (x + .6 * r * np.cos(a), y + .6 * r * np.sin(a))], .16 * r, (.3, .3, .33))
     f.dot(x, y, .16 * r, .16 * r, (.2, .2, .22))
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #660e5066
 def _sports_car(f):
     "A sports car from the side: low, a long bonnet, a raked screen."
     f.grain, back, nose = .05, f.u(-.02, .08), f.u(-.02, .06)
-    f.blob([(-1., .12), (-1.02, -.08 + back), (-.72, -.17), (-.44, -.34), (-.1, -.4), (.16, -.34), (.46, -.13), (.85, -.06 + nose), (1.05, .06), (1.04, .2), (0, .24),
-            (-.98, .22)], 'paint', relief=.9, depth=.22)
+    f.blob([(-1., .12), (-1.02, -.08 + back), (-.72, -.17), (-.44, -.34), (-.1, -.4), (.16, -.34), (.46, -.13), (.85, -.06 + nose),
+            (1.05, .06), (1.04, .2), (0, .24), (-.98, .22)], 'paint', relief=.9, depth=.22)
     f.flat(curve([(-.52, -.16), (-.38, -.3), (-.14, -.345), (-.12, -.16)], 40), 'glass')
     f.flat(curve([(-.07, -.16), (-.07, -.345), (.12, -.29), (.34, -.14)], 40), 'glass')
     f.line([(-.1, -.35), (-.1, -.08), (-.06, .16)], .018, 'seam'); f.line([(.38, -.14), (.34, .0), (.36, .14)], .018, 'seam')
@@ -414,34 +455,43 @@ def _sports_car(f):
     f.flat(curve([(.8, -.04), (.96, .0), (1.0, .06), (.84, .04)], 24), (.96, .96, .88))
     f.flat(curve([(-1., -.06), (-.9, -.06), (-.9, .02), (-1.01, .02)], 24), (.75, .08, .06))
     f.flat(curve([(.36, -.18), (.44, -.22), (.46, -.15), (.38, -.12)], 20), 'paint')
-    if f.chance(.4): f.flat([(-1.06, -.24), (-.78, -.26), (-.78, -.22), (-1.06, -.19)], 'paint'); f.line([(-.9, -.22), (-.9, -.1)], .03, 'seam')
+    if f.chance(.4):
+        f.flat([(-1.06, -.24), (-.78, -.26), (-.78, -.22), (-1.06, -.19)], 'paint')
+        f.line([(-.9, -.22), (-.9, -.1)], .03, 'seam')
     if f.chance(.3): f.line([(-.95, -.06), (0, -.08), (.96, .0)], .035, (.95, .95, .95))
     for x in (-.62, .64):
         f.dot(x, .17, .26, .26, (.06, .06, .07))
         _rim(f, x, .19, .23, 5, (.72, .73, .76))
     f.ground = .42
-    colour = np.float32(f.rng.choice([(.78, .1, .08), (.92, .74, .12), (.12, .3, .62), (.12, .12, .14), (.82, .83, .85), (.85, .4, .08), (.1, .42, .3)]))
-    f.skins = dict(paint=_blend(colour, 1 - .5 * (1 - colour), lambda x, y, cloud: smooth_step(-.02 - np.abs(y + .12 + .05 * np.sin(3 * x)) + .05, 0, .03)),
-                   glass=_blend((.16, .2, .25), (.62, .72, .8), lambda x, y, cloud: smooth_step(np.sin(9 * (x + .6 * y)), .3, .9)), seam=colour * .35)
+    colour = np.float32(f.rng.choice([(.78, .1, .08), (.92, .74, .12), (.12, .3, .62), (.12, .12, .14), (.82, .83, .85), (.85, .4, .08),
+                                      (.1, .42, .3)]))
+    gleam = lambda x, y, cloud: smooth_step(-.02 - np.abs(y + .12 + .05 * np.sin(3 * x)) + .05, 0, .03)
+    sky = lambda x, y, cloud: smooth_step(np.sin(9 * (x + .6 * y)), .3, .9)
+    f.skins = dict(paint=_blend(colour, 1 - .5 * (1 - colour), gleam), glass=_blend((.16, .2, .25), (.62, .72, .8), sky), seam=colour * .35)
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #c4b4df30
 def _school_bus(f):
     "A school bus from the side: yellow, a row of windows, black bands."
     f.grain, tall, n = .06, f.u(.62, .74), f.rng.integers(5, 8)
-    f.add(np.array([(-1.05, .3), (-1.06, -tall + .12), (-.98, -tall), (-.5, -tall - .03), (.4, -tall - .03), (.62, -tall), (.7, -tall + .12), (.74, -.2), (1.0, -.12),
-                    (1.08, .05), (1.08, .3)]), 'paint', relief=.6, depth=.15)
+    f.add(np.array([(-1.05, .3), (-1.06, -tall + .12), (-.98, -tall), (-.5, -tall - .03), (.4, -tall - .03), (.62, -tall),
+                    (.7, -tall + .12), (.74, -.2), (1.0, -.12), (1.08, .05), (1.08, .3)]), 'paint', relief=.6, depth=.15)
     edges = np.linspace(-.98, .42, n + 1)
     for a, b in zip(edges, edges[1:]):
-        f.flat(rectangle(a + .02, -tall + .14, b - .02, -tall + .42), (.1, .1, .1)); f.flat(rectangle(a + .035, -tall + .155, b - .035, -tall + .405), 'glass')
+        f.flat(rectangle(a + .02, -tall + .14, b - .02, -tall + .42), (.1, .1, .1))
+        f.flat(rectangle(a + .035, -tall + .155, b - .035, -tall + .405), 'glass')
         f.line([(a + .035, -tall + .28), (b - .035, -tall + .28)], .015, (.1, .1, .1))
     f.flat(rectangle(.46, -tall + .14, .6, .26), (.1, .1, .1)); f.flat(rectangle(.475, -tall + .16, .585, .1), 'glass')
     f.flat([(.63, -tall + .14), (.66, -tall + .14), (.7, -.24), (.63, -.24)], 'glass')
     for y in (-tall + .5, -.02, .12): f.line([(-1.05, y), (.44, y)], .028, (.1, .1, .1))
     f.line([(.64, .0), (1.07, .04)], .025, (.1, .1, .1)); f.flat(rectangle(-.5, -.17, .1, -.07), (.12, .12, .12))
     for k in range(9): f.dot(-.45 + .062 * k, -.12, .018, .026, (.95, .78, .2))
-    f.flat(rectangle(-1.1, .24, 1.1, .32), (.15, .15, .16)); f.oval(1.03, .1, .05, .06, (.97, .96, .86), relief=.4); f.dot(-.9, -tall + .06, .05, .04, (.8, .1, .08))
+    f.flat(rectangle(-1.1, .24, 1.1, .32), (.15, .15, .16))
+    f.oval(1.03, .1, .05, .06, (.97, .96, .86), relief=.4)
+    f.dot(-.9, -tall + .06, .05, .04, (.8, .1, .08))
     f.dot(.5, -tall + .05, .05, .04, (.8, .1, .08))
-    if f.chance(): f.add(ellipse((.38, .04), (.1, .1), np.pi / 8, 8), (.78, .1, .1), relief=.3); f.line([(.33, .04), (.43, .04)], .03, (.95, .95, .95))
+    if f.chance():
+        f.add(ellipse((.38, .04), (.1, .1), np.pi / 8, 8), (.78, .1, .1), relief=.3)
+        f.line([(.33, .04), (.43, .04)], .03, (.95, .95, .95))
     for x in (-.62, .8): f.dot(x, .28, .2, .2, (.05, .05, .06)); _rim(f, x, .31, .17, 8, (.85, .72, .25))
     f.ground = .48
     yellow = tone_near(f.rng, .12, .85, .88)
@@ -456,7 +506,7 @@ def _acoustic_guitar(f):
     body = [(0, -.22), (.22, -.2), (w * .78, .02), (w * .62, .3), (w, .62), (w * .72, .98), (0, 1.06)]
     f.blob(mirrored(body) * (1.03, 1.02), 'side', relief=.4)
     f.blob(mirrored(body) * (.97, .97) + (0, .01), 'top', relief=.5, depth=.25, cast=.1)
-    f.dot(0, .32, .2, .2, (.32, .18, .1)); f.dot(0, .32, .185, .185, (.82, .7, .45)); f.dot(0, .32, .17, .17, (.2, .12, .08)); f.dot(0, .32, .15, .15, (.07, .05, .05))
+    for r, wood in ((.2, (.32, .18, .1)), (.185, (.82, .7, .45)), (.17, (.2, .12, .08)), (.15, (.07, .05, .05))): f.dot(0, .32, r, r, wood)
     if f.chance(.6): f.flat(curve([(.12, .4), (.25, .36), (.3, .56), (.16, .7), (.08, .55)]), (.12, .06, .05))
     f.add(rectangle(-.055, -1.12, .055, .2), 'board', relief=.3, depth=.05)
     for k in range(12): f.line([(-.05, -1.1 + 1.2 * (1 - .92**k)), (.05, -1.1 + 1.2 * (1 - .92**k))], .014, (.8, .78, .7))
@@ -474,13 +524,16 @@ def _acoustic_guitar(f):
 def _drum(f):
     "A drum with lugs, hoops and two sticks."
     f.grain, h, flat_ = .06, f.u(.24, .5), f.u(.2, .3)
-    arc = lambda y, low, high, r=.8: np.stack([r * np.cos(np.linspace(low, high, 24)), y + flat_ * r / .8 * np.sin(np.linspace(low, high, 24))], 1)
+    def arc(y, low, high, r=.8):
+        a = np.linspace(low, high, 24)
+        return np.stack([r * np.cos(a), y + flat_ * r / .8 * np.sin(a)], 1)
     if f.chance():
         for x in (-.5, .5, .05): f.line([(x * .4, h), (x, h + .7)], .06, (.5, .5, .53))
         foot = h + .7
     else: foot = h + flat_
     f.add(np.vstack([arc(-h, np.pi, 0), arc(h, 0, np.pi)]), 'shell', relief=.9, depth=.5)
-    for y in (-h + .04, h - .03): f.add(np.vstack([arc(y - .09 / 2, 0, np.pi, .83), arc(y + .09 / 2, np.pi, 0, .83)]), 'hoop', relief=.4, depth=.06)
+    for y in (-h + .04, h - .03):
+        f.add(np.vstack([arc(y - .09 / 2, 0, np.pi, .83), arc(y + .09 / 2, np.pi, 0, .83)]), 'hoop', relief=.4, depth=.06)
     for a in np.linspace(.25, np.pi - .25, 6):
         x, y = .83 * np.cos(a), flat_ * np.sin(a)
         f.line([(x, y - h + .06), (x, y + h - .04)], .03, (.85, .85, .87))
@@ -488,20 +541,22 @@ def _drum(f):
     f.oval(0, -h, .83, flat_ * 1.03, 'hoop', relief=.3); f.oval(0, -h, .77, flat_ * .94, 'head', relief=.2, cast=0)
     for s in (-1, 1):
         x, a = s * f.u(.1, .3), f.u(.2, .9)
-        f.line([(x, -h + .02), (x + s * .5 * np.cos(a), -h - .3 * np.sin(a)), (x + s * 1. * np.cos(a), -h - .6 * np.sin(a) - .05)], (.05, .06), 'stick')
+        end = x + s * 1. * np.cos(a), -h - .6 * np.sin(a) - .05
+        f.line([(x, -h + .02), (x + s * .5 * np.cos(a), -h - .3 * np.sin(a)), end], (.05, .06), 'stick')
         f.oval(x, -h + .02, .05, .04, 'stick')
     f.ground = foot
     colour = muted_tones(f.rng, 1)[0]
     f.skins = dict(shell=_blend(colour, 1 - .4 * (1 - colour), lambda x, y, cloud: .7 * np.exp(-((x + .35) / .1)**2) + .4 * cloud),
-                   hoop=_blend((.7, .7, .73), (.95, .95, .97), lambda x, y, cloud: np.exp(-((x + .3) / .2)**2)), head=_flat((.93, .91, .86)), stick=_flat((.8, .62, .4)))
+                   hoop=_blend((.7, .7, .73), (.95, .95, .97), lambda x, y, cloud: np.exp(-((x + .3) / .2)**2)),
+                   head=_flat((.93, .91, .86)), stick=_flat((.8, .62, .4)))
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #0ad9f942
 def _coffee_mug(f):
     "A mug of coffee."
     f.grain, w, h, taper = .06, f.u(.5, .62), f.u(.5, .68), f.u(.82, 1.05)
     rim = .17 * w / .55
-    ring = np.vstack([ellipse((w + .06, 0), (.36, .34), n=40), ellipse((w + .06, 0), (.36, .34), n=40)[:1], ellipse((w + .04, 0), (.22, .21), n=40)[:1],
-                      ellipse((w + .04, 0), (.22, .21), n=40)[::-1]])
+    outer, inner = ellipse((w + .06, 0), (.36, .34), n=40), ellipse((w + .04, 0), (.22, .21), n=40)
+    ring = np.vstack([outer, outer[:1], inner[:1], inner[::-1]])
     f.add(ring, 'glaze', relief=.6, depth=.08)
     t = np.linspace(0, np.pi, 24)
     f.add(np.vstack([[(-w, -h)], np.stack([-w * taper * np.cos(t), h + rim * .9 * np.sin(t)], 1), [(w, -h)]]), 'glaze', relief=1., depth=.5)
@@ -511,7 +566,9 @@ def _coffee_mug(f):
     f.ground = h + rim
     colour, other = muted_tones(f.rng, 2)
     kind = f.rng.integers(3)
-    where = (lambda x, y, cloud: 0 * x, lambda x, y, cloud: smooth_step(np.sin(14 * y), .2, .5), lambda x, y, cloud: smooth_step(y, .1, .14))[kind]
+    where = (lambda x, y, cloud: 0 * x,
+             lambda x, y, cloud: smooth_step(np.sin(14 * y), .2, .5),
+             lambda x, y, cloud: smooth_step(y, .1, .14))[kind]
     base = _blend(colour, other, where)
     shine = lambda x: (.5 * np.exp(-((x + .55 * w) / .07)**2))[..., None]
     f.skins = dict(glaze=lambda x, y, cloud: base(x, y, cloud) + shine(x) * (1 - base(x, y, cloud)), rim=_flat(1 - .6 * (1 - colour)),
@@ -524,11 +581,16 @@ def _table_lamp(f):
     kind = f.rng.integers(3)
     f.oval(0, .95, f.u(.26, .36), .08, 'foot', relief=.7, depth=.08)
     if kind == 0: f.tube([(0, .92, .12), (0, .6, .26), (0, .2, .12), (0, -.1, .05)], 'foot', relief=1.)
-    elif kind == 1: f.tube([(0, .92, .06), (0, -.1, .045)], 'foot', relief=.8); [f.oval(0, y, .13, .11, 'foot', relief=.9) for y in (.7, .4, .1)]
-    else: f.blob(mirrored([(0, .1), (.1, .12), (.3, .5), (.26, .8), (.12, .94), (0, .95)]), 'foot', relief=1.); f.tube([(0, .15, .04), (0, -.15, .04)], (.7, .62, .35))
+    elif kind == 1:
+        f.tube([(0, .92, .06), (0, -.1, .045)], 'foot', relief=.8)
+        for y in (.7, .4, .1): f.oval(0, y, .13, .11, 'foot', relief=.9)
+    else:
+        f.blob(mirrored([(0, .1), (.1, .12), (.3, .5), (.26, .8), (.12, .94), (0, .95)]), 'foot', relief=1.)
+        f.tube([(0, .15, .04), (0, -.15, .04)], (.7, .62, .35))
     t = np.linspace(0, np.pi, 20)
     f.add(np.vstack([[(-top, -h)], [(top, -h)], np.stack([low * np.cos(t), .06 * np.sin(t) + .02], 1)]), 'shade', relief=.7, depth=.5)
-    f.line([(-top, -h), (top, -h)], .03, 'hem'); f.line([(-low, .03), (-.5 * low, .07), (0, .085), (.5 * low, .07), (low, .03)], .035, 'hem')
+    f.line([(-top, -h), (top, -h)], .03, 'hem')
+    f.line([(-low, .03), (-.5 * low, .07), (0, .085), (.5 * low, .07), (low, .03)], .035, 'hem')
     f.ground = 1.
     colour, foot, lit = muted_tones(f.rng, 1)[0], muted_tones(f.rng, 1)[0], f.chance(.6)
     warm = np.float32([1., .9, .66]) if lit else colour * .85
@@ -556,12 +618,14 @@ def _branches(rng, h, w, ground):
     bark = tone_near(rng, .08, .35, rng.uniform(.25, .5)) * (.7 + .5 * fractal_noise(rng, h, w, 5, 3, (1, 4)))[..., None]
     y0, bend, thick = ground + .025 * h, rng.normal(0, .05, 2) * h, rng.uniform(.03, .055) * h
     x = np.linspace(-8, w + 8, 5)
-    branch = np.stack([x, y0 + bend[0] * (x / w - .5) * 2 + bend[1] * ((x / w - .5) * 2)**2, thick * np.linspace(1.2, .8, 5)[::rng.choice((-1, 1))]], 1)
+    u, taper = (x / w - .5) * 2, np.linspace(1.2, .8, 5)[::rng.choice((-1, 1))]
+    branch = np.stack([x, y0 + bend[0] * u + bend[1] * u**2, thick * taper], 1)
     for _ in range(rng.integers(2, 5)):
         a, k = rng.uniform(-2.6, -.5), rng.integers(5)
         start, reach = branch[k, :2], rng.uniform(.2, .45) * h
         end = start + reach * np.array([np.cos(a), np.sin(a)])
-        lay(canvas, tube([(*start, .5 * thick), (*(start + end) / 2 + rng.normal(0, 4, 2), .35 * thick), (*end, .15 * thick)]), bark * np.float32(.85), .5, 3)
+        twig = tube([(*start, .5 * thick), (*(start + end) / 2 + rng.normal(0, 4, 2), .35 * thick), (*end, .15 * thick)])
+        lay(canvas, twig, bark * np.float32(.85), .5, 3)
         scatter(canvas, *leaf_clump(rng, end, np.array([.09 * w, .07 * h]), 16, .035 * h, tones))
     lay(canvas, tube(branch), bark, .8, 4)
     return canvas
@@ -576,7 +640,8 @@ def _road(rng, h, w, ground):
         while x < w:
             wide, tall, tone = rng.uniform(.12, .3) * w, rng.uniform(.25, .95) * horizon, muted_tones(rng, 1)[0] * .5 + .3
             lay(canvas, rectangle(x, horizon - tall, x + wide, horizon + 2), tone * (.9 + .15 * fractal_noise(rng, h, w, 9, 2))[..., None])
-            columns, rows = np.arange(x + .02 * w, x + wide - .06 * w, .09 * w), np.arange(horizon - tall + .04 * h, horizon - .1 * h, .11 * h)
+            columns = np.arange(x + .02 * w, x + wide - .06 * w, .09 * w)
+            rows = np.arange(horizon - tall + .04 * h, horizon - .1 * h, .11 * h)
             panes = np.array([rectangle(px, py, px + .06 * w, py + .06 * h) for px in columns for py in rows]).reshape(-1, 4, 2)
             scatter(canvas, panes, np.where(rng.random((len(panes), 1)) < .3, (.9, .85, .6), (.3, .38, .46)))
             x += wide + rng.uniform(0, .05) * w
@@ -605,7 +670,8 @@ def _desert(rng, h, w, ground):
         lay(canvas, down_from(x, top, h, w), sand * np.float32(.8 + .1 * k) * ripple[..., None])
     for y in np.sort(rng.uniform(horizon + .1 * h, h, rng.integers(4, 10))):
         size = (.05 + .13 * (y - horizon) / h) * h * rng.uniform(.5, 1.7)
-        at, stone = np.array([rng.uniform(0, w), y]), tone_near(rng, hue, .22, rng.uniform(.35, .65)) * (.75 + .5 * fractal_noise(rng, h, w, 5, 4))[..., None]
+        at, tone = np.array([rng.uniform(0, w), y]), tone_near(rng, hue, .22, rng.uniform(.35, .65))
+        stone = tone * (.75 + .5 * fractal_noise(rng, h, w, 5, 4))[..., None]
         corners = ellipse(at, (1.5 * size, size), rng.normal(0, .2), 8) + rng.normal(0, .17 * size, (8, 2))
         lay(canvas, ellipse(at + (.2 * size, .8 * size), (1.5 * size, .4 * size)), (0, 0, 0), amount=.3)
         lay(canvas, curve(corners, 40), stone, 1., max(int(.5 * size), 3))
@@ -638,7 +704,8 @@ def _snow(rng, h, w, horizon):
         size, dark = rng.uniform(.25, .65) * h, tone_near(rng, .38, .4, rng.uniform(.2, .35))
         for k in range(5):
             y, half = horizon + 3 - size * (.1 + .17 * k), size * (.24 - .042 * k)
-            lay(canvas, [(x - half, y), (x, y - .3 * size), (x + half, y), (x + .5 * half, y - .03 * size), (x, y + .015 * size), (x - .5 * half, y - .03 * size)], dark)
+            lay(canvas, [(x - half, y), (x, y - .3 * size), (x + half, y), (x + .5 * half, y - .03 * size), (x, y + .015 * size),
+                         (x - .5 * half, y - .03 * size)], dark)
             lay(canvas, [(x - .75 * half, y - .05 * size), (x, y - .3 * size), (x + .2 * half, y - .14 * size)], snow, amount=.8)
     x = np.linspace(-5, w + 5, 9)
     lay(canvas, down_from(x, horizon + rng.normal(0, 2, 9), h, w),
@@ -657,12 +724,15 @@ def _garden(rng, h, w, ground):
         spin = SimilarityTransform(scale=size, rotation=a, translation=at)
         lay(canvas, curve(spin(leaf) + 2, 24), (0, 0, 0), amount=.25)
         lay(canvas, curve(spin(leaf), 24), np.clip(tone, 0, 1), .5, max(int(.25 * size), 3), rng.uniform(-2.5, -.7))
-        veins = [ribbon(spin(v), (1.1, .4)) for v in ([(-1, 0), (.95, 0)], *([(c - .2, 0), (c + .12, s * .28)] for c in (-.4, 0, .4) for s in (-1, 1)))]
+        lines = [(-1, 0), (.95, 0)], *([(c - .2, 0), (c + .12, s * .28)] for c in (-.4, 0, .4) for s in (-1, 1))
+        veins = [ribbon(spin(v), (1.1, .4)) for v in lines]
         scatter(canvas, veins, np.clip(tone * 1.3, 0, 1))
     for _ in range(rng.integers(1, 5)):
-        at, size, n, petal = rng.uniform((0, 0), (w, h)), rng.uniform(.09, .17) * h, rng.integers(5, 13), np.clip(muted_tones(rng, 1)[0] * .6 + .4, 0, 1)
+        at, size, n = rng.uniform((0, 0), (w, h)), rng.uniform(.09, .17) * h, rng.integers(5, 13)
+        petal = np.clip(muted_tones(rng, 1)[0] * .6 + .4, 0, 1)
         for a in np.arange(n) * 2 * np.pi / n + rng.uniform(0, 1):
-            lay(canvas, ellipse(at + .6 * size * np.array([np.cos(a), np.sin(a)]), (.55 * size, 2.2 * size / n), a, 20), petal * rng.uniform(.85, 1.1), .3, 3)
+            around = at + .6 * size * np.array([np.cos(a), np.sin(a)])
+            lay(canvas, ellipse(around, (.55 * size, 2.2 * size / n), a, 20), petal * rng.uniform(.85, 1.1), .3, 3)
         lay(canvas, ellipse(at, (.3 * size,) * 2), (.85, .68, .2), .5, 3)
     return canvas
 
@@ -678,7 +748,8 @@ def _stage(rng, h, w, ground):
         decorate(rng, canvas, .5 * h)
     floor = min(ground - rng.uniform(.02, .14) * h, .92 * h)
     lay(canvas, rectangle(-5, floor, w + 5, h + 5), draw_wood(rng, h, w) * fade(h, w, (.7,) * 3, (1.1,) * 3))
-    for x in np.linspace(-1.2, 2.2, 15) * w: lay(canvas, ribbon([(.5 * w + .45 * (x - .5 * w), floor), (x, h + 4)], (.6, 1.2)), (.12, .08, .06), amount=.5)
+    for x in np.linspace(-1.2, 2.2, 15) * w:
+        lay(canvas, ribbon([(.5 * w + .45 * (x - .5 * w), floor), (x, h + 4)], (.6, 1.2)), (.12, .08, .06), amount=.5)
     glow = np.exp(-((np.linspace(-1, 1, w, dtype=np.float32) - rng.uniform(-.5, .5)) / .7)**2)
     return canvas * (.72 + .45 * glow)[None, :, None]
 
@@ -687,14 +758,16 @@ def _jungle(rng, h, w, ground):
     "Dense foliage, trunks, lianas and a little light from above."
     tones = np.array([tone_near(rng, .33 + rng.normal(0, .03), rng.uniform(.45, .75), v) for v in (.2, .3, .4, .5)])
     canvas = fade(h, w, tones[3] * 1.2, tones[0] * .6) * (.5 + fractal_noise(rng, h, w, 25, 4))[..., None]
-    for at in rng.uniform((0, -.1 * h), (w, .9 * h), (7, 2)): scatter(canvas, *leaf_clump(rng, at, np.array([.2 * w, .16 * h]), 50, .035 * h, tones * .8))
+    for at in rng.uniform((0, -.1 * h), (w, .9 * h), (7, 2)):
+        scatter(canvas, *leaf_clump(rng, at, np.array([.2 * w, .16 * h]), 50, .035 * h, tones * .8))
     for x in rng.uniform(-.05, 1.05, rng.integers(1, 4)) * w:
         thick, lean = rng.uniform(.03, .07) * w, rng.normal(0, .05) * w
         lay(canvas, tube([(x, h + 5, thick * 1.2), (x + lean, .5 * h, thick), (x + 2 * lean, -5, thick * .9)]),
             tone_near(rng, .09, .35, .3) * (.6 + .7 * fractal_noise(rng, h, w, 5, 3, (5, 1)))[..., None], .8, 5)
     for _ in range(rng.integers(2, 5)):
         x = rng.uniform(0, w, 3)
-        liana = curve([(x[0], -4), (x[0] + .1 * (x[1] - x[0]), .4 * h), (x[0] + .2 * (x[2] - x[0]), rng.uniform(.6, 1.05) * h)], 7, closed=False)
+        liana = curve([(x[0], -4), (x[0] + .1 * (x[1] - x[0]), .4 * h),
+                       (x[0] + .2 * (x[2] - x[0]), rng.uniform(.6, 1.05) * h)], 7, closed=False)
         lay(canvas, ribbon(liana, 1.6), tone_near(rng, .2, .4, .28), .4, 2)
     for _ in range(rng.integers(3, 6)):  # fronds
         root, a, reach = rng.uniform((-.05 * w, .2 * h), (1.05 * w, 1.05 * h)), rng.uniform(-2.8, -.3), rng.uniform(.25, .5) * h
@@ -703,7 +776,8 @@ def _jungle(rng, h, w, ground):
         blades = [ribbon([p, p + (1.15 - u) * .3 * reach * np.array([np.cos(a + s), np.sin(a + s) + .35])], (2.2, .4))
                   for p, u in zip(rib[1:], t[1:, 0]) for s in (-1., 1.)]
         scatter(canvas, [*blades, ribbon(rib, (1.6, .5))], tones[2 + rng.integers(2)] * rng.uniform(.9, 1.3))
-    beam = np.clip(1.5 - np.abs(np.linspace(0, w, w)[None] - rng.uniform(.2, .8) * w - .5 * np.linspace(0, h, h)[:, None]) / (.12 * w), 0, 1)
+    axis = rng.uniform(.2, .8) * w
+    beam = np.clip(1.5 - np.abs(np.linspace(0, w, w)[None] - axis - .5 * np.linspace(0, h, h)[:, None]) / (.12 * w), 0, 1)
     canvas = canvas * (1 + .35 * beam[..., None]).astype(np.float32)
     if ground < h:
         lay(canvas, down_from(np.linspace(-5, w + 5, 8), ground - .04 * h + rng.normal(0, 2, 8), h, w),
@@ -739,7 +813,8 @@ def _coral(rng, canvas, x, size, tone):
 def _water(rng, h, w, ground):
     "Under water: light from above, plants or corals, bubbles."
     hue = rng.uniform(.47, .6)
-    canvas = fade(h, w, tone_near(rng, hue, .45, .85), tone_near(rng, hue + .03, .75, .35)) * (.85 + .3 * fractal_noise(rng, h, w, 40, 3, (2, 1)))[..., None]
+    canvas = fade(h, w, tone_near(rng, hue, .45, .85), tone_near(rng, hue + .03, .75, .35))
+    canvas = canvas * (.85 + .3 * fractal_noise(rng, h, w, 40, 3, (2, 1)))[..., None]
     caustic = 1 - np.abs(2 * fractal_noise(rng, h, w, 16, 2, (1, 2)) - 1)
     canvas += (smooth_step(caustic, .86, 1.) * np.linspace(.3, 0, h, dtype=np.float32)[:, None])[..., None]
     sand, x = tone_near(rng, .11, .3, .6) * .6 + .4 * canvas[-1, 0], np.linspace(-5, w + 5, 9)
@@ -750,7 +825,8 @@ def _water(rng, h, w, ground):
         (_weed, _anemone, _coral)[rng.integers(3)](rng, canvas, x, size, tone)
     for at in rng.uniform((0, 0), (w, .8 * h), (rng.integers(4, 14), 2)):
         r = rng.uniform(.006, .022) * h
-        lay(canvas, ellipse(at, (r, r), n=16), (.85, .95, 1.), amount=.45); lay(canvas, ellipse(at - .35 * r, (.35 * r,) * 2, n=10), (1, 1, 1), amount=.7)
+        lay(canvas, ellipse(at, (r, r), n=16), (.85, .95, 1.), amount=.45)
+        lay(canvas, ellipse(at - .35 * r, (.35 * r,) * 2, n=10), (1, 1, 1), amount=.7)
     return canvas
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #3c2b899e
@@ -760,11 +836,13 @@ def _kitchen(rng, h, w, ground):
     if rng.random() < .5: canvas = draw_surface(rng, 'tiles', h, w, np.array([tone_near(rng, .12, .06, v) for v in (.9, .86, .8, .75)]))
     else: canvas = draw_wall(rng, h, w); decorate(rng, canvas, edge)
     if rng.random() < .6: canvas = gaussian(canvas.clip(0, 1), rng.uniform(.8, 1.8), channel_axis=-1)
-    lay(canvas, rectangle(-5, edge, w + 5, h + 5), (draw_wood(rng, h, w) if rng.random() < .6 else draw_cloth(rng, h, w, .15)) * fade(h, w, (.8,) * 3, (1.1,) * 3))
+    top = draw_wood(rng, h, w) if rng.random() < .6 else draw_cloth(rng, h, w, .15)
+    lay(canvas, rectangle(-5, edge, w + 5, h + 5), top * fade(h, w, (.8,) * 3, (1.1,) * 3))
     for _ in range(rng.integers(0, 3)):
         x, r = rng.uniform(0, w), rng.uniform(.08, .2) * h
         y = rng.uniform(edge + .05 * h, h)
-        lay(canvas, ellipse((x + 2, y + 2), (r, .35 * r)), (0, 0, 0), amount=.3); lay(canvas, ellipse((x, y), (r, .35 * r)), muted_tones(rng, 1)[0], .5, 3)
+        lay(canvas, ellipse((x + 2, y + 2), (r, .35 * r)), (0, 0, 0), amount=.3)
+        lay(canvas, ellipse((x, y), (r, .35 * r)), muted_tones(rng, 1)[0], .5, 3)
         lay(canvas, ellipse((x, y), (.6 * r, .2 * r)), (.93, .92, .9))
     return canvas
 
@@ -781,7 +859,8 @@ def _bedside(rng, h, w, ground):
     if rng.random() < .5:
         x, wide = rng.choice((x0 + .12 * w, x1 - .3 * w)), rng.uniform(.14, .24) * w
         for k in range(rng.integers(1, 4)):
-            lay(canvas, rectangle(x + rng.uniform(-2, 2), edge - (.035 * k) * h, x + wide, edge + (.035 - .035 * k) * h), muted_tones(rng, 1)[0], .4, 2)
+            book = rectangle(x + rng.uniform(-2, 2), edge - (.035 * k) * h, x + wide, edge + (.035 - .035 * k) * h)
+            lay(canvas, book, muted_tones(rng, 1)[0], .4, 2)
     glow = rng.uniform(.45, .85)
     return canvas * (glow * fade(h, w, (1.1, 1.02, .9), (.9, .85, .8)))
 
@@ -844,7 +923,8 @@ def _subject(rng, kind, height, width, room):
     SKETCHES[kind.sketch](figure)
     matrix, offset, ground = fit(rng, figure, height, width, (.2, .36), (.84, .97) if kind.stands else None, room=room, lean=kind.lean)
     rgb = np.zeros((height, width, 3), np.float32)
-    alpha = paint_figure(rgb, figure, matrix, offset, _skins(rng, figure, matrix, offset, height, width), rng.uniform(-2.5, -.65), rng.uniform(.45, .75))
+    skins = _skins(rng, figure, matrix, offset, height, width)
+    alpha = paint_figure(rgb, figure, matrix, offset, skins, rng.uniform(-2.5, -.65), rng.uniform(.45, .75))
     return rgb, alpha, ground, [p @ matrix + offset for p, *_ in figure.shapes] if kind.stands else []
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #1d985c4a
@@ -858,7 +938,8 @@ def draw(
     whole: bool = False,  # leave a strip of background beside the subject
 ) -> dict:  # image (H, W, 3) uint8, mask (H, W) uint8 0 or 1
     "One picture of a class in a place. Raises ValueError for an unknown class or place."
-    if wnid not in KINDS or place not in PLACES: raise ValueError(f'no picture of {wnid!r} in {place!r}: there are {", ".join(KINDS)} and {", ".join(PLACES)}')
+    if wnid not in KINDS or place not in PLACES:
+        raise ValueError(f'no picture of {wnid!r} in {place!r}: there are {", ".join(KINDS)} and {", ".join(PLACES)}')
     body, scene, camera = (np.random.default_rng([seed, index, k]) for k in range(3))
     while True:
         rgb, alpha, ground, outlines = _subject(body, KINDS[wnid], height, width, .86 if whole else 1.08)
@@ -891,7 +972,8 @@ def plan_imagenet(
 ) -> pd.DataFrame:  # index, wnid, split, place and path, one row a picture
     "What the twin of ImageNet shows. Raises ValueError for a correlation outside [0, 1] or fewer pictures than classes."
     if not 0 <= correlation <= 1: raise ValueError(f'correlation is {correlation}, outside [0, 1]')
-    if not len(CLASSES) <= min(train, val) <= max(train, val) <= 50_000: raise ValueError(f'{train} and {val} pictures: each split needs {len(CLASSES)} to 50,000')
+    if not len(CLASSES) <= min(train, val) <= max(train, val) <= 50_000:
+        raise ValueError(f'{train} and {val} pictures: each split needs {len(CLASSES)} to 50,000')
     rows, numbers = [], (np.random.default_rng([seed, 0]).permutation(50_000) + 1).tolist()
     for split, total in dict(train=train, val=val).items():
         for k, kind in enumerate(CLASSES):
@@ -927,7 +1009,7 @@ def tiled(
     image: np.ndarray,  # (H, W, 3)
     mask: np.ndarray,  # (H, W), 1 on the foreground
 ) -> np.ndarray:  # (H, W, 3)
-    "The picture with the box around its foreground filled by the largest strip beside it, repeated. Raises ValueError where the box fills the picture."
+    "The picture with the box around its foreground filled by the largest strip beside it, repeated. `ValueError` where the box fills it."
     (height, width), (left, top, right, bottom) = mask.shape, Image.fromarray(mask).getbbox()
     strips = dict(left=left * height, right=(width - right) * height, top=top * width, bottom=(height - bottom) * width)
     side = max(strips, key=strips.get)
@@ -954,8 +1036,8 @@ def variants(
     left, top, right, bottom = Image.fromarray(mask).getbbox()
     box[top:bottom, left:right] = 1
     mixed = lambda background: image * m + background * (1 - m)
-    return dict(original=image, mixed_same=mixed(same), mixed_rand=mixed(rand), mixed_next=mixed(following), only_fg=image * m, no_fg=image * (1 - m),
-                only_bg_b=image * (1 - box), only_bg_t=tiled(image, mask))
+    return dict(original=image, mixed_same=mixed(same), mixed_rand=mixed(rand), mixed_next=mixed(following), only_fg=image * m,
+                no_fg=image * (1 - m), only_bg_b=image * (1 - box), only_bg_t=tiled(image, mask))
 
 # %% ../../nbs/10_twins/05_imagenet.ipynb #dd635d22
 CHALLENGE = dict(original=270)  # pictures of each variant, unless asked otherwise

@@ -62,7 +62,8 @@ class Figure(_Shapes):
     def chance(self, p=.5): return self.rng.random() < p
 
     def add(self, polygon, skin, relief=.5, depth=.25, fur=1., cast=.3):
-        "`relief` and `depth` say how strongly and how broadly a shape is rounded, `fur` how shaggy it is; `cast` is its shadow on what lies below."
+        """`relief` and `depth` say how strongly and how broadly a shape is rounded, `fur` how shaggy it is; `cast` is its shadow on what
+        lies below."""
         if self.fur * fur: polygon = furry(self.rng, polygon, self.fur * fur)
         self.shapes.append((np.asarray(polygon, float), skin, relief, depth, cast))
 
@@ -160,7 +161,8 @@ def shadow(
     away = np.array([-np.cos(light), .35]) * .035 * height
     beside = gaussian_filter(collage([p + away for p in polygons], np.s_[0:height, 0:width]), 1.5)
     points = np.vstack(polygons)
-    feet = points[points[:, 1] > min(ground, points[:, 1].max() + .119 * height) - .12 * height]  # of a figure in the air: its lowest points
+    # of a figure in the air: its lowest points
+    feet = points[points[:, 1] > min(ground, points[:, 1].max() + .119 * height) - .12 * height]
     y, x = np.ogrid[:height, :width]
     middle, half = (feet[:, 0].min() + feet[:, 0].max()) / 2, max(np.ptp(feet[:, 0]) / 2, 4)
     under = np.exp(-((x - middle) / half)**4 - ((y - ground) / (.055 * height))**2)
@@ -217,7 +219,8 @@ def _cat_face(f, at, size, tilt=0., closed=False):
         p.blob(ear, 'coat', fur=.7)
         p.flat(curve(ear.mean(0) + (ear - ear.mean(0)) * (.55, .66) + (0, -.04)), 'pink')
     p.blob(mirrored([(0, -.86), (.5, -.8), (.92, -.36), (1.04, .12), (.86, .52), (.42, .82), (0, .9)]), 'coat', relief=.7, depth=.5)
-    if f.blaze: p.blob(mirrored([(0, -.7), (.1, -.4), (.16, 0), (.5, .45), (.4, .8), (0, .9)]) + (.35 * turn, 0), 'pale', relief=0, cast=0, fur=1.4)
+    if f.blaze:
+        p.blob(mirrored([(0, -.7), (.1, -.4), (.16, 0), (.5, .45), (.4, .8), (0, .9)]) + (.35 * turn, 0), 'pale', relief=0, cast=0, fur=1.4)
     p.oval(.5 * turn, .66, .24, .2, 'pale', relief=.3, cast=.1)
     for s in (-1, 1): p.oval(.5 * turn + s * .2, .42, .29, .22, 'pale', relief=.45, cast=.12, fur=.6)
     p.flat(curve(mirrored([(0, .16), (.15, .15), (.13, .25), (0, .33)]) + (.6 * turn, 0)), 'nose')
@@ -225,7 +228,9 @@ def _cat_face(f, at, size, tilt=0., closed=False):
     for s in (-1, 1): p.line([(.58 * turn, .47), (.55 * turn + s * .14, .56), (.5 * turn + s * .3, .5)], .04, 'dark')
     _eyes(p, (.44, -.08), (.23, .18), .25, (f.u(.05, .13), .165), closed, .3 * turn)
     for s in (-1, 1):
-        for k in range(3): p.line([(.5 * turn + s * .3, .38 + .07 * k), (s * .85 + .4 * turn, .27 + .14 * k), (s * 1.35 + .4 * turn, .26 + .22 * k)], (.03, .012), 'whisker')
+        for k in range(3):
+            p.line([(.5 * turn + s * .3, .38 + .07 * k), (s * .85 + .4 * turn, .27 + .14 * k),
+                    (s * 1.35 + .4 * turn, .26 + .22 * k)], (.03, .012), 'whisker')
 
 # %% ../../nbs/10_twins/04_metashift.ipynb #824736a1
 def _dog_face(f, at, size, tilt=0., closed=False):
@@ -241,12 +246,14 @@ def _dog_face(f, at, size, tilt=0., closed=False):
         p.blob(flap, 'ear', fur=.7, cast=.45)
         if f.ear == 'prick': p.flat(curve(flap.mean(0) + (flap - flap.mean(0)) * (.5, .64)), 'pink')
     if f.ear == 'prick': skull()
-    if f.blaze: p.blob(mirrored([(0, -.8), (.12, -.4), (.16, 0), (.4, .3), (.3, .6), (0, .7)]) + (.35 * turn, 0), 'pale', relief=0, cast=0, fur=1.4)
+    if f.blaze:
+        p.blob(mirrored([(0, -.8), (.12, -.4), (.16, 0), (.4, .3), (.3, .6), (0, .7)]) + (.35 * turn, 0), 'pale', relief=0, cast=0, fur=1.4)
     if f.panting:
         p.blob(mirrored([(0, .6), (.32, .66), (.27, 1.0 * long), (0, 1.22 * long)]) + (.5 * turn, 0), 'coat', relief=.4)
         p.flat(curve(mirrored([(0, .65), (.24, .7), (.19, 1. * long), (0, 1.1 * long)]) + (.5 * turn, 0)), (.2, .08, .09))
         p.blob(mirrored([(0, .75), (.17, .8), (.19, 1.2 * long), (0, 1.34 * long)]) + (.5 * turn, 0), (.86, .45, .48), fur=0, cast=0)
-    p.blob(mirrored([(0, .06), (.27, .1), (.4, .42), (.46, .78 * long), (.22, .98 * long), (0, .9 * long)]) + (.5 * turn, 0), 'muzzle', relief=.8, depth=.3, fur=.6)
+    p.blob(mirrored([(0, .06), (.27, .1), (.4, .42), (.46, .78 * long), (.22, .98 * long), (0, .9 * long)]) + (.5 * turn, 0),
+           'muzzle', relief=.8, depth=.3, fur=.6)
     p.line([(.6 * turn, .5), (.6 * turn, .88 * long)], .05, 'dark')
     for s in (-1, 1): p.line([(.6 * turn, .86 * long), (.55 * turn + s * .2, .95 * long), (.5 * turn + s * .4, .8 * long)], .045, 'dark')
     p.oval(.62 * turn, .4, .22, .16, 'nose', relief=.6, fur=0)
@@ -260,7 +267,8 @@ def _cat_profile(f, at, size, tilt=0., closed=False):
     p, tall = Part(f, at, size, tilt), f.u(.85, 1.1)
     ear = np.array([(-.5, -.4), (-.42, -1.), (-.2, -1.5 * tall), (.2, -1.05), (.4, -.6)])
     p.blob(ear * (.9, .96) + (.3, .0), 'far', fur=.7)
-    p.blob([(-.95, .1), (-.75, -.6), (-.1, -.92), (.5, -.72), (.85, -.25), (1.02, .1), (.9, .5), (.4, .85), (-.3, .9), (-.8, .6)], 'coat', relief=.7, depth=.5)
+    p.blob([(-.95, .1), (-.75, -.6), (-.1, -.92), (.5, -.72), (.85, -.25), (1.02, .1), (.9, .5), (.4, .85), (-.3, .9), (-.8, .6)],
+           'coat', relief=.7, depth=.5)
     p.blob(ear, 'coat', fur=.7)
     p.flat(curve(ear.mean(0) + (ear - ear.mean(0)) * (.5, .62)), 'pink')
     if f.blaze: p.blob([(1., .0), (.6, .15), (.3, .6), (.45, .86), (.8, .66), (1.05, .3)], 'pale', relief=0, cast=0)
@@ -283,8 +291,10 @@ def _dog_profile(f, at, size, tilt=0., closed=False):
     if f.panting:
         p.tube([(.5, .42, .3), (.9 + .2 * n, .75, .17), (.95 + .5 * n, .85, .1)], 'coat', relief=.4)
         p.tube([(.8 + .2 * n, .62, .14), (.95 + .45 * n, .8, .13), (.92 + .5 * n, 1.1, .12)], (.86, .45, .48), fur=0)
-    p.blob([(-.95, .1), (-.8, -.55), (-.2, -.9), (.4, -.8), (.75, -.4), (.8, .3), (.45, .75), (-.3, .85), (-.8, .6)], 'coat', relief=.7, depth=.5)
-    p.blob([(.3, -.3), (.8, -.18), (.9 + .5 * n, -.1), (1. + .95 * n, .02), (1.02 + n, .32), (.9 + .8 * n, .56), (.8, .68), (.3, .7)], 'muzzle', relief=.7, depth=.3, fur=.6, cast=.0)
+    p.blob([(-.95, .1), (-.8, -.55), (-.2, -.9), (.4, -.8), (.75, -.4), (.8, .3), (.45, .75), (-.3, .85), (-.8, .6)],
+           'coat', relief=.7, depth=.5)
+    p.blob([(.3, -.3), (.8, -.18), (.9 + .5 * n, -.1), (1. + .95 * n, .02), (1.02 + n, .32),
+            (.9 + .8 * n, .56), (.8, .68), (.3, .7)], 'muzzle', relief=.7, depth=.3, fur=.6, cast=.0)
     p.line([(.97 + n, .42), (.85 + .6 * n, .52), (.62, .55)], .05, 'dark')
     p.oval(1. + n, .07, .17, .15, 'nose', relief=.6, fur=0)
     p.dot(.98 + n, .01, .05, .03, (.75, .75, .78))
@@ -345,7 +355,8 @@ def _tail(f, root, path):
 def _wag(f):
     "How a standing animal carries its tail."
     if f.kind == 'cat': return [(-.3, f.u(-.1, .1)), (-.45, -f.u(.2, .5)), (-f.u(.2, .55), -f.u(.6, .95))]
-    return [[(-.2, -.2), (-.35, -.5)], [(-.22, .12), (-.32, .5)], [(-.1, -.25), (.12, -.42), (.2, -.2)], [(-.3, -.15), (-.6, -.3)]][f.rng.integers(4)]
+    return [[(-.2, -.2), (-.35, -.5)], [(-.22, .12), (-.32, .5)], [(-.1, -.25), (.12, -.42), (.2, -.2)],
+            [(-.3, -.15), (-.6, -.3)]][f.rng.integers(4)]
 
 # %% ../../nbs/10_twins/04_metashift.ipynb #b95c1a64
 def add_leg(
@@ -420,7 +431,8 @@ def _lie(f):
     f.tube([(-.72, .08, .28), (-.35, -.02, .31), (.1, -.02, .31), (.5, -.02, c * .85), (.62, -.06, c * .66)], 'coat', relief=.8, depth=.4)
     f.oval(-.52, .1, .34, .27, 'coat', -.2, relief=.6, depth=.25, cast=.25)
     f.tube([(-.4, .28, .1), (-.2, .32, .08), (0, .33, f.paw)], 'coat', relief=.4, depth=.1, fur=.6); add_paw(f, .0, .39, 'paw', 1.1)
-    f.tube([(.42, .12, .18), (.6, .3, .1), (.92, .33, .08), (1.02, .34, f.paw)], 'coat', relief=.5, depth=.12, fur=.6); add_paw(f, 1.04, .4, 'paw')
+    f.tube([(.42, .12, .18), (.6, .3, .1), (.92, .33, .08), (1.02, .34, f.paw)], 'coat', relief=.5, depth=.12, fur=.6)
+    add_paw(f, 1.04, .4, 'paw')
     side = f.chance(.5)
     at = (.98, .08) if down else (.7 + .35 * f.neck, -.3 - f.neck * .9)
     f.tube([(.5, -.06, c * .8), (at[0] - .04, at[1] + .04, f.head * .78)], 'coat', relief=.5, depth=.25, cast=0)
@@ -430,11 +442,13 @@ def _lie(f):
 # %% ../../nbs/10_twins/04_metashift.ipynb #fae8f0f4
 def _curl(f):
     "Curled up, the tail around it."
-    f.blob([(-.95, .12), (-.8, -.28), (-.3, -.52), (.3, -.5), (.78, -.26), (.95, .1), (.75, .4), (.1, .48), (-.7, .42)], 'coat', relief=.9, depth=.45)
+    f.blob([(-.95, .12), (-.8, -.28), (-.3, -.52), (.3, -.5), (.78, -.26), (.95, .1), (.75, .4), (.1, .48), (-.7, .42)],
+           'coat', relief=.9, depth=.45)
     f.oval(-.42, .14, .42, .32, 'coat', -.15, relief=.6, depth=.25)
     f.oval(.42, -.05, .34, .34, 'coat', relief=.4, depth=.25, cast=.2)
     f.tube([(-.3, .38, .1), (.0, .42, .08), (.22, .42, f.paw)], 'coat', relief=.4, depth=.1, fur=.6); add_paw(f, .24, .48, 'paw', 1.1)
-    f.tube([(-.85, .22, f.brush[0]), (-.7, .46, f.brush[1] * 1.1), (-.3, .52, f.brush[1]), (.1, .5, f.brush[2])], 'tail', relief=.5, depth=.1)
+    f.tube([(-.85, .22, f.brush[0]), (-.7, .46, f.brush[1] * 1.1), (-.3, .52, f.brush[1]), (.1, .5, f.brush[2])],
+           'tail', relief=.5, depth=.1)
     side = f.chance(.4)
     _head(f, (.52, .1), side, f.u(.1, .4) if side else f.u(-.3, .3), closed=f.chance(.6), size=1.1)
     f.ground = .5
@@ -451,8 +465,9 @@ def _portrait(f):
 POSES = dict(stand=_stand, sit=_sit, front=_sit_front, lie=_lie, curl=_curl, portrait=_portrait)
 
 # %% ../../nbs/10_twins/04_metashift.ipynb #fcaaad5e
-FURS = dict(white=(.90, .88, .84), cream=(.84, .75, .60), fawn=(.72, .57, .40), ginger=(.72, .47, .26), rust=(.52, .31, .18), brown=(.42, .29, .20),
-            umber=(.27, .20, .16), black=(.13, .12, .13), slate=(.38, .40, .44), silver=(.62, .62, .62))  # worn by cats and dogs alike
+# worn by cats and dogs alike
+FURS = dict(white=(.90, .88, .84), cream=(.84, .75, .60), fawn=(.72, .57, .40), ginger=(.72, .47, .26), rust=(.52, .31, .18),
+            brown=(.42, .29, .20), umber=(.27, .20, .16), black=(.13, .12, .13), slate=(.38, .40, .44), silver=(.62, .62, .62))
 EYES = ((.55, .40, .12), (.70, .55, .15), (.35, .22, .12), (.45, .52, .22), (.40, .55, .62))
 
 
@@ -470,7 +485,9 @@ def _marks(rng, coat, x, y, cloud, unit, main, other):
         case 'stripes': paint(coat, .8 * smooth_step(np.sin(17 * x + 3 * np.sin(4 * y) + 7 * cloud), .1, .5), main * .45)
         case 'patches': paint(coat, smooth_step(cloud, .5, .56), other)
         case 'spots': paint(coat, smooth_step(fractal_noise(rng, height, width, max(unit * .2, 3), 1), .62, .7), other)
-        case 'saddle': paint(coat, smooth_step(.25 - y + .5 * (cloud - .5), -.05, .2) * smooth_step(.62 - x, 0, .2), np.minimum(other, main) * .6)
+        case 'saddle':
+            saddle = smooth_step(.25 - y + .5 * (cloud - .5), -.05, .2) * smooth_step(.62 - x, 0, .2)
+            paint(coat, saddle, np.minimum(other, main) * .6)
         case 'mask': return main * .35
 
 # %% ../../nbs/10_twins/04_metashift.ipynb #f0b62f0b
@@ -522,7 +539,9 @@ def fit(
 ) -> tuple:  # (2, 2) matrix, (2,) offset, and the pixel row it stands on, or would
     "Size and place of a figure in a picture: points @ matrix + offset are pixels."
     matrix, low, high = _sized(rng, figure, height, width, share, room, lean)
-    if floor is None: return matrix, (np.array([width, height]) - low - high) / 2 + rng.uniform(-.08, .08, 2) * min(height, width), .95 * height
+    if floor is None:
+        middle = (np.array([width, height]) - low - high) / 2
+        return matrix, middle + rng.uniform(-.08, .08, 2) * min(height, width), .95 * height
     feet = figure.ground * np.sqrt(abs(np.linalg.det(matrix)))
     ground = rng.uniform(*floor) * height
     top = low[1] + ground - feet
@@ -539,8 +558,8 @@ def tone_near(
     value: float,  # 0 to 1
 ) -> np.ndarray:  # (3,) float32 in [0, 1]
     "A colour near (hue, saturation, value)."
-    h = (hue + rng.normal(0, .015)) % 1
-    return np.array(colorsys.hsv_to_rgb(h, np.clip(saturation * rng.uniform(.8, 1.2), 0, 1), np.clip(value * rng.uniform(.88, 1.1), 0, 1)), np.float32)
+    h, s = (hue + rng.normal(0, .015)) % 1, np.clip(saturation * rng.uniform(.8, 1.2), 0, 1)
+    return np.array(colorsys.hsv_to_rgb(h, s, np.clip(value * rng.uniform(.88, 1.1), 0, 1)), np.float32)
 
 # %% ../../nbs/10_twins/04_metashift.ipynb #910a2786
 def muted_tones(
@@ -581,7 +600,8 @@ def draw_cloth(
     width: int,  # pixels
     folds: float = 1.,  # how deep
     tones: np.ndarray | None = None,  # (4, 3) colours; None draws them
-    kinds: tuple = ('plaid', 'stripes', 'dots', 'wallpaper', 'knit', 'checker', None, None, None),  # patterns to draw from, keys of SURFACES; None is plain
+    # patterns to draw from, keys of SURFACES; None is plain
+    kinds: tuple = ('plaid', 'stripes', 'dots', 'wallpaper', 'knit', 'checker', None, None, None),
 ) -> np.ndarray:  # (H, W, 3) in [0, 1]
     "A fabric with a pattern or without, thrown into soft folds."
     side, kind = max(height, width), kinds[rng.integers(len(kinds))]
@@ -615,7 +635,8 @@ def draw_wall(
     hue, pale = rng.uniform(0, 1), rng.uniform(.55, .95)
     tones = np.array([tone_near(rng, hue, s, pale * v) for s, v in ((.18, 1), (.24, .93), (.3, .85), (.2, .8))])
     kind = (None, None, None, 'stripes', 'wallpaper', 'planks')[rng.integers(6)]
-    wall = draw_surface(rng, kind, height, width, tones) if kind else tones[0] * (.95 + .08 * fractal_noise(rng, height, width, 40, 4))[..., None]
+    if kind: wall = draw_surface(rng, kind, height, width, tones)
+    else: wall = tones[0] * (.95 + .08 * fractal_noise(rng, height, width, 40, 4))[..., None]
     x = np.linspace(-1, 1, width, dtype=np.float32) * rng.choice((-1, 1))
     return wall.astype(np.float32) * (1 - .14 * (1 + x))[None, :, None]
 
@@ -639,7 +660,8 @@ def decorate(
         lay(canvas, rectangle(x - 3, y - 3, x + sx + 3, y + sy + 3), frame)
         outside = fade(h, w, (.75, .86, .98), (.8, .88, .8)) + .15 * fractal_noise(rng, h, w, 30, 3)[..., None]
         lay(canvas, rectangle(x, y, x + sx, y + sy), np.clip(outside, 0, 1))
-        for polygon in (rectangle(x + sx / 2 - 1.5, y, x + sx / 2 + 1.5, y + sy), rectangle(x, y + sy * .45, x + sx, y + sy * .45 + 2.5)): lay(canvas, polygon, frame)
+        bars = rectangle(x + sx / 2 - 1.5, y, x + sx / 2 + 1.5, y + sy), rectangle(x, y + sy * .45, x + sx, y + sy * .45 + 2.5)
+        for bar in bars: lay(canvas, bar, frame)
         drape = draw_surface(rng, 'curtain', h, w, muted_tones(rng, 4))
         for a, b in ((x - 8, x + .14 * sx), (x + .86 * sx, x + sx + 8)): lay(canvas, rectangle(a, y - 6, b, y + sy + 12), drape)
     elif rng.random() < .7:
@@ -675,7 +697,8 @@ def _bed(rng, h, w, ground):
     duvet = draw_cloth(rng, h, w, 1.5)
     lay(canvas, down_from(x, hem + 4, h, w, 8), (0, 0, 0), amount=.25)
     lay(canvas, down_from(x, hem, h, w, 8), duvet, .5, 8)
-    if (side := ground + rng.uniform(.05, .14) * h) < .97 * h: lay(canvas, down_from(x, side + rng.normal(0, 1.5, 9), h, w, 8), duvet * np.float32(.72), .3, 6)
+    if (side := ground + rng.uniform(.05, .14) * h) < .97 * h:
+        lay(canvas, down_from(x, side + rng.normal(0, 1.5, 9), h, w, 8), duvet * np.float32(.72), .3, 6)
     front = []
     if rng.random() < .3:  # a fold of the blanket in front of the animal
         top = ground + rng.uniform(-.05, .0) * h
@@ -688,7 +711,8 @@ def _sofa(rng, h, w, ground):
     "A sofa with back cushions, arms and a scatter cushion or two."
     canvas, floor = draw_wall(rng, h, w), ground + rng.uniform(.16, .3) * h
     decorate(rng, canvas, .4 * h)
-    lay(canvas, rectangle(-5, floor - .08 * h, w + 5, h + 5), draw_wood(rng, h, w) if rng.random() < .6 else draw_surface(rng, 'carpet', h, w, muted_tones(rng, 4)))
+    base = draw_wood(rng, h, w) if rng.random() < .6 else draw_surface(rng, 'carpet', h, w, muted_tones(rng, 4))
+    lay(canvas, rectangle(-5, floor - .08 * h, w + 5, h + 5), base)
     leather = rng.random() < .35
     tones = np.array([tone_near(rng, rng.uniform(.02, .1), .5, rng.uniform(.2, .6)) if leather else muted_tones(rng, 1)[0]] * 4)
     fabric = draw_cloth(rng, h, w, .7, tones, (None, None, 'stripes')) if leather or rng.random() < .75 else draw_cloth(rng, h, w, .7)
@@ -731,7 +755,8 @@ def leaf_clump(
     a = rng.uniform(0, np.pi, n)
     along = np.stack([np.cos(a), np.sin(a)], 1)[:, None] * (size * rng.uniform(.6, 1.3, n))[:, None, None]
     across = along[..., ::-1] * (-.45, .45)
-    polygons = where[:, None] + np.concatenate([along, .5 * along + across, -.5 * along + across, -along, -.5 * along - across, .5 * along - across], 1)
+    leaf = [along, .5 * along + across, -.5 * along + across, -along, -.5 * along - across, .5 * along - across]
+    polygons = where[:, None] + np.concatenate(leaf, 1)
     light = np.clip((at[1] + np.max(spread) - where[:, 1]) / (2.2 * np.max(spread)), 0, 1)
     return polygons, np.clip(tones[rng.integers(len(tones), size=n)] * (.55 + .6 * light + rng.normal(0, .08, n))[:, None], 0, 1)
 
@@ -753,7 +778,8 @@ def draw_sky(
 ) -> np.ndarray:  # (H, W, 3) float32
     "Sky with clouds, paler towards the horizon."
     blue = rng.random() < .7
-    high, low = (tone_near(rng, .58, .5, .85), tone_near(rng, .57, .18, .95)) if blue else (tone_near(rng, .6, .06, .75), tone_near(rng, .6, .04, .9))
+    if blue: high, low = tone_near(rng, .58, .5, .85), tone_near(rng, .57, .18, .95)
+    else: high, low = tone_near(rng, .6, .06, .75), tone_near(rng, .6, .04, .9)
     sky = fade(h, w, high, low, (0, max(horizon / h, .1)))
     return paint(sky, .85 * smooth_step(fractal_noise(rng, h, w, .35 * w, 4, (1, 2.5)), .5, .85), (.97, .97, .98))
 
@@ -769,7 +795,8 @@ def paint_tree(
     "A trunk and its crown."
     bark = tone_near(rng, .08, .35, rng.uniform(.2, .4))
     lean = rng.normal(0, .08) * size
-    lay(canvas, tube([(x, base, .06 * size), (x + .3 * lean, base - .4 * size, .045 * size), (x + lean, base - .8 * size, .02 * size)]), bark, .8, 4)
+    trunk = tube([(x, base, .06 * size), (x + .3 * lean, base - .4 * size, .045 * size), (x + lean, base - .8 * size, .02 * size)])
+    lay(canvas, trunk, bark, .8, 4)
     clumps = np.array([x + lean, base - .88 * size]) + rng.normal(0, 1, (6, 2)) * (.15 * size, .13 * size)
     for at in clumps: lay(canvas, curve(ellipse(at, (.19 * size, .15 * size), n=9) + rng.normal(0, .02 * size, (9, 2)), 40), tones[0] * .62)
     leaves = [leaf_clump(rng, at, np.array([.11, .085]) * size, 34, .045 * size + 1, tones) for at in clumps[np.argsort(clumps[:, 1])]]
@@ -791,7 +818,8 @@ def grass_blades(
     reach = (length[0] + (length[1] - length[0]) * near) * rng.uniform(.6, 1.2, n)
     tip = base + np.stack([rng.normal(0, .35, n) * reach, -reach], 1)
     thick = np.stack([.5 + .5 * near, np.zeros(n)], 1)
-    return np.stack([base - thick, tip, base + thick], 1), np.clip(tones[rng.integers(len(tones), size=n)] * rng.uniform(.7, 1.35, (n, 1)), 0, 1)
+    colours = tones[rng.integers(len(tones), size=n)] * rng.uniform(.7, 1.35, (n, 1))
+    return np.stack([base - thick, tip, base + thick], 1), np.clip(colours, 0, 1)
 
 # %% ../../nbs/10_twins/04_metashift.ipynb #f3ea3751
 def paint_lawn(
@@ -826,7 +854,8 @@ def draw_park(
     canvas, tones = draw_sky(rng, h, w, horizon), leaf_tones(rng)
     haze = tones * .45 + .55 * np.float32([.62, .70, .72])
     ridge = np.linspace(-5, w + 5, 24)
-    crest = horizon - h * (rng.uniform(.03, .12) + .03 * rng.random(24) + rng.uniform(0, .08) * np.sin(ridge * rng.uniform(.01, .04) + rng.uniform(0, 6)))
+    crest = horizon - h * (rng.uniform(.03, .12) + .03 * rng.random(24)
+                           + rng.uniform(0, .08) * np.sin(ridge * rng.uniform(.01, .04) + rng.uniform(0, 6)))
     hills = curve(np.vstack([np.stack([ridge, crest], 1), [(w + 5, h), (-5, h)]]), 120)
     lay(canvas, hills, haze[0] * (.85 + .3 * fractal_noise(rng, h, w, 9, 3))[..., None])
     for x in rng.uniform(-.05, 1.05, rng.integers(1, 5)) * w:
@@ -876,16 +905,20 @@ def _street(rng, h, w, horizon):
     if kind == 0: canvas = draw_surface(rng, 'brick', h, w, muted_tones(rng, 4) * .5 + .5 * np.float32([.6, .42, .34]))
     else:
         canvas, tones = draw_sky(rng, h, w, horizon), leaf_tones(rng)
-        leaf = [leaf_clump(rng, np.array([x, rng.uniform(.35, 1.) * horizon]), np.array([.1 * w, .15 * h]), 36, 3.2, tones) for x in np.linspace(0, w, 9)]
+        leaf = [leaf_clump(rng, np.array([x, rng.uniform(.35, 1.) * horizon]), np.array([.1 * w, .15 * h]), 36, 3.2, tones)
+                for x in np.linspace(0, w, 9)]
         lay(canvas, rectangle(-5, .3 * horizon, w + 5, horizon + 5), tones[0] * .5)
         scatter(canvas, *(np.concatenate(part) for part in zip(*leaf)))
     if kind == 2:
         paling = draw_wood(rng, h, w, True)
         for x in np.arange(rng.uniform(-9, 0), w, step := rng.uniform(8, 14)):
-            pale = [(x, horizon), (x, .35 * horizon), (x + .4 * step, .27 * horizon), (x + .8 * step, .35 * horizon), (x + .8 * step, horizon)]
+            pale = [(x, horizon), (x, .35 * horizon), (x + .4 * step, .27 * horizon),
+                    (x + .8 * step, .35 * horizon), (x + .8 * step, horizon)]
             lay(canvas, pale, paling * np.float32(rng.uniform(.85, 1.1)), .4, 3)
     stone = tone_near(rng, .1, .08, rng.uniform(.4, .7))
-    if rng.random() < .4: floor = draw_surface(rng, 'brick' if rng.random() < .5 else 'gravel', h, w, np.array([stone, stone * .8, stone * .5, stone * .6]))
+    if rng.random() < .4:
+        paving = 'brick' if rng.random() < .5 else 'gravel'
+        floor = draw_surface(rng, paving, h, w, np.array([stone, stone * .8, stone * .5, stone * .6]))
     else: floor = stone * (.85 + .3 * fractal_noise(rng, h, w, 3, 2))[..., None]
     lay(canvas, rectangle(-5, horizon, w + 5, h + 5), floor * fade(h, w, (.8,) * 3, (1.1,) * 3, (horizon / h, 1)))
     lay(canvas, rectangle(-5, horizon - .03 * h, w + 5, horizon + .01 * h), stone * .8)
@@ -911,7 +944,8 @@ def _bicycle(rng, canvas, x, y, r, side):
     for hub in (rear, front):
         lay(canvas, ellipse((hub[0], y), (.8 * r, .08 * r)), (0, 0, 0), amount=.3)
         _wheel(rng, canvas, *hub, r)
-    for a, b, thick in ((rear, crank, .1), (rear, seat, .08), (crank, seat, .14), (seat, stem, .13), (crank, stem, .14), (stem, front, .11)):
+    tubes = (rear, crank, .1), (rear, seat, .08), (crank, seat, .14), (seat, stem, .13), (crank, stem, .14), (stem, front, .11)
+    for a, b, thick in tubes:
         lay(canvas, ribbon([a, b], thick * r), colour, .5, 2)
     lay(canvas, ribbon([seat, *to([(-.62, 2.62)])], .09 * r), (.7, .7, .72))
     lay(canvas, curve(to([(-1., 2.72), (-.55, 2.8), (-.2, 2.68), (-.55, 2.6)])), dark)
@@ -941,7 +975,9 @@ def _books(rng, canvas, x0, x1, floor, room, tones):
     while x < x1:
         wide, tall, tone = rng.uniform(.08, .2) * room, room * rng.uniform(.55, .92), tones[rng.integers(len(tones))]
         lean = rng.uniform(.1, .3) * wide / tall if rng.random() < .12 else 0
-        strip = lambda left, right, low, high: [(x + side * wide + lean * rise, floor - rise) for side, rise in ((left, low), (right, low), (right, high), (left, high))]
+        def strip(left, right, low, high):
+            corners = (left, low), (right, low), (right, high), (left, high)
+            return [(x + side * wide + lean * rise, floor - rise) for side, rise in corners]
         polygons += [strip(0, 1, 0, tall), strip(0, .16, 0, tall), strip(.84, 1, 0, tall)]
         colours += [tone, np.clip(tone * 1.3, 0, 1), tone * .6]
         if rng.random() < .7:
@@ -959,8 +995,12 @@ def _vase(rng, canvas, x, floor, room):
     neck, c = rng.uniform(.12, .3), x + wide / 2
     half = ([(neck, tall), (neck, .75 * tall), (.5, .4 * tall), (.3, 0)], [(.5, .3 * room), (.25, 0)], [(.3, .35 * room), (.22, 0)])[kind]
     outline = np.array([(s * a, -b) for s, side in ((1, half), (-1, half[::-1])) for a, b in side]) * (wide, 1) + (c, floor)
-    if kind == 2: scatter(canvas, *leaf_clump(rng, np.array([c, floor - .6 * room]), np.array([.3 * wide, .14 * room]), 24, .09 * room, leaf_tones(rng)))
-    glaze = draw_surface(rng, ('stripes', 'dots', 'clouds')[rng.integers(3)], *canvas.shape[:2], muted_tones(rng, 4)) if rng.random() < .4 else muted_tones(rng, 1)[0]
+    if kind == 2:
+        plant = leaf_clump(rng, np.array([c, floor - .6 * room]), np.array([.3 * wide, .14 * room]), 24, .09 * room, leaf_tones(rng))
+        scatter(canvas, *plant)
+    if rng.random() < .4:
+        glaze = draw_surface(rng, ('stripes', 'dots', 'clouds')[rng.integers(3)], *canvas.shape[:2], muted_tones(rng, 4))
+    else: glaze = muted_tones(rng, 1)[0]
     lay(canvas, outline if kind else curve(outline, 60), glaze, 1., max(int(.12 * room), 3))
     return x + wide + 1
 
@@ -1026,7 +1066,8 @@ def draw(
     if camera.random() < .4: canvas = gaussian(canvas.clip(0, 1), camera.uniform(.5, 1.3), channel_axis=-1)
     light = camera.uniform(-2.5, -.65)
     shadow(canvas, [p @ matrix + offset for p, *_ in figure.shapes], ground, light)
-    mask = paint_figure(canvas, figure, matrix, offset, _coat(body, matrix, offset, figure.ground, height, width), light, camera.uniform(.45, .75))
+    coat = _coat(body, matrix, offset, figure.ground, height, width)
+    mask = paint_figure(canvas, figure, matrix, offset, coat, light, camera.uniform(.45, .75))
     for polygon, colour, relief, radius in front:
         part, area = lay(canvas, polygon, colour, relief, radius)
         mask[part] *= 1 - area

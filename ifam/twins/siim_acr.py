@@ -76,8 +76,9 @@ def _bezier(points, n): return BPoly(np.array(points, float)[:, None], [0, 1])(n
 def _build(rng):
     "How somebody is built."
     u = rng.uniform
-    return dict(wide=u(.74, .86), tall=u(1.2, 1.32), base=u(.34, .5), heart=u(.8, 1.25), fat=u(0, .12), breast=max(u(-.09, .1), 0), bone=u(.6, 1.15),
-                haze=u(.4, 1.3), veins=u(.4, 1.1), gas=u(0, 1), cloud=u(0, 1), fold=u(0, 1), tilt=u(-.07, .07), ribs=(u(-.9, -.84), u(.115, .132), u(.24, .42), u(.2, .32)))
+    return dict(wide=u(.74, .86), tall=u(1.2, 1.32), base=u(.34, .5), heart=u(.8, 1.25), fat=u(0, .12), breast=max(u(-.09, .1), 0),
+                bone=u(.6, 1.15), haze=u(.4, 1.3), veins=u(.4, 1.1), gas=u(0, 1), cloud=u(0, 1), fold=u(0, 1), tilt=u(-.07, .07),
+                ribs=(u(-.9, -.84), u(.115, .132), u(.24, .42), u(.2, .32)))
 
 
 def _cage(body, y): return body['wide'] * np.sqrt(np.clip(1 - ((y - .45) / body['tall'])**2, 1e-4, 1))  # half its width
@@ -88,7 +89,8 @@ def _lung(body, side):
     y = np.linspace(-.6, .5, 9)
     wall = np.stack([.955 * _cage(body, y), y], 1)
     base, (top, wide) = body['base'] + .05 * (side > 0), wall[[0, -1], 0]
-    floor = [(wide * x, y) for x, y in ((.99, .6), (.97, .63), (.9, .5 + .16 * base), (.68, base + .01), (.42, base - .02), (.2, base - .02), (.05, base - .06))]
+    edge = (.99, .6), (.97, .63), (.9, .5 + .16 * base), (.68, base + .01), (.42, base - .02), (.2, base - .02), (.05, base - .06)
+    floor = [(wide * x, y) for x, y in edge]
     inner = [(.03, .1), (.05, -.35), (.09, -.58), (.32 * top, -.7), (.58 * top, -.745), (.84 * top, -.7)]
     return curve(np.array([*wall, *floor, *inner]) * (side, 1), 160)
 
@@ -96,7 +98,8 @@ def _lung(body, side):
 def _silhouette(body):
     "Outline of heart and great vessels, up to the neck."
     h = body['heart']
-    left = [(.1, -1.1), (.12, -.8), (.125, -.5), (.165, -.38), (.2, -.31), (.17, -.22), (.18, -.14), (.2 * h**.5, -.05), (.34 * h, .13), (.44 * h, .3), (.45 * h, .4), (.36 * h, .5)]
+    left = [(.1, -1.1), (.12, -.8), (.125, -.5), (.165, -.38), (.2, -.31), (.17, -.22), (.18, -.14),
+            (.2 * h**.5, -.05), (.34 * h, .13), (.44 * h, .3), (.45 * h, .4), (.36 * h, .5)]
     right = [(-.12, .55), (-.22 * h, .45), (-.24 * h, .3), (-.21 * h, .15), (-.16, 0), (-.14, -.25), (-.12, -.5), (-.125, -.8), (-.1, -1.1)]
     outline = np.array(left + right)
     return outline * np.where(outline > 0, (1, (body['base'] + .14) / .5), 1)
@@ -141,7 +144,8 @@ def _shoulders(film, rng):
 def _flesh(film, body, rng):
     "Chest wall, arms and belly: thick in the middle, thin at the skin."
     fat = body['fat']
-    skin = [(-.2, -1.25), (-.21, -1), (-.3, -.88), (-.72 - fat, -.8), (-1.02 - fat, -.62), (-1.2, -.2), (-.98 - fat, 0), (-.93 - fat, .5), (-.95 - fat, 1.3)]
+    skin = [(-.2, -1.25), (-.21, -1), (-.3, -.88), (-.72 - fat, -.8), (-1.02 - fat, -.62), (-1.2, -.2),
+            (-.98 - fat, 0), (-.93 - fat, .5), (-.95 - fat, 1.3)]
     trunk = film.blob(np.array(skin + [(-x, y) for x, y in skin[::-1]]))
     round_off = np.sqrt(np.clip(1 - (film.x / 1.15)**2, 0, 1))
     total = .22 * film.soft(trunk, .03) + .19 * film.soft(trunk, .12) * trunk + .22 * trunk * round_off
@@ -192,14 +196,16 @@ def _lungs(film, body, rng, side, amount):
         left = _pulled(outline, *how)
         gone, rim = space * (1 - film.fill(left)), [(left[None], .014, 1)]
     inner = film.soft(whole, .02) > .9                          # an edge that still lies against the wall does not show
-    return dict(whole=whole, gone=gone, rim=film.lines(rim) * inner, vessels=film.soft(film.lines(vessels), .004) * np.clip(whole - gone, 0, 1))
+    vessels = film.soft(film.lines(vessels), .004) * np.clip(whole - gone, 0, 1)
+    return dict(whole=whole, gone=gone, rim=film.lines(rim) * inner, vessels=vessels)
 
 # %% ../../nbs/10_twins/06_siim_acr.ipynb #41485886
 def _tube(film, body, rng, side):
     "A chest tube that enters at `side`."
     y, up, width = rng.uniform(.05, .4), rng.random() < .75, rng.uniform(.07, .095)
     wall = _cage(body, y)
-    tip, by = ((rng.uniform(.2, .36), rng.uniform(-.6, -.4)), (.9 * wall, y - .35)) if up else ((rng.uniform(.2, .35), rng.uniform(.2, .35)), (.6 * wall, y + .1))
+    if up: tip, by = (rng.uniform(.2, .36), rng.uniform(-.6, -.4)), (.9 * wall, y - .35)
+    else: tip, by = (rng.uniform(.2, .35), rng.uniform(.2, .35)), (.6 * wall, y + .1)
     path = _bezier([(1.4, y + rng.uniform(.1, .4)), (1.15, y + .2), (.95 * wall, y + .05), by, tip], 60) * (side, 1)
     walls = film.band(path, width) - .6 * film.band(path[:-1], width - .03)
     hole = film.oval(*path[50], .55 * width, .55 * width)
@@ -208,7 +214,8 @@ def _tube(film, body, rng, side):
     return .3 * walls * (1 - .9 * hole) + .14 * film.lines([(beside[None, :47], .016, 1), (beside[None, 54:], .016, 1)])
 
 
-_LETTERS = {-1: [[(-.03, .055), (-.03, -.05), (.02, -.048), (.036, -.025), (.02, 0), (-.03, 0)], [(0, 0), (.035, .055)]], 1: [[(-.03, -.05), (-.03, .05), (.035, .05)]]}
+_LETTERS = {-1: [[(-.03, .055), (-.03, -.05), (.02, -.048), (.036, -.025), (.02, 0), (-.03, 0)], [(0, 0), (.035, .055)]],
+            1: [[(-.03, -.05), (-.03, .05), (.035, .05)]]}
 
 # %% ../../nbs/10_twins/06_siim_acr.ipynb #bd751b61
 def _clutter(film, rng):
@@ -330,7 +337,8 @@ def plan(
     for share in (tube_positive, tube_negative):
         if not 0 <= share <= 1: raise ValueError(f'a share of tubes is {share}, outside [0, 1]')
     if min(train, test) < 20: raise ValueError(f'each split needs 20 films for its four cells, not {min(train, test)}')
-    splits = (('train', train, POSITIVE, (tube_negative, tube_positive)), ('test', test, .5, (.25, .75)), ('none', max((train + test) // 200, 2), .5, (.5, .5)))
+    splits = (('train', train, POSITIVE, (tube_negative, tube_positive)), ('test', test, .5, (.25, .75)),
+              ('none', max((train + test) // 200, 2), .5, (.5, .5)))
     films = pd.concat([_deal(np.random.default_rng([seed, k]), *how) for k, how in enumerate(splits)])
     rng, n = np.random.default_rng([seed, 9]), len(films)
     films = films.iloc[rng.permutation(n)].reset_index(drop=True).rename_axis('number').reset_index()
@@ -342,9 +350,10 @@ def plan(
 # %% ../../nbs/10_twins/06_siim_acr.ipynb #6db5e008
 UID = '1.2.276.0.7230010.3.1.{}.8323329.'  # 2 names a study, 3 a series, 4 a film
 _HEADER = dict(
-    SpecificCharacterSet='ISO_IR 100', SOPClassUID=SecondaryCaptureImageStorage, StudyDate='19010101', StudyTime='000000.00', AccessionNumber='', Modality='CR',
-    ConversionType='WSD', ReferringPhysicianName='', SeriesDescription='view: PA', PatientBirthDate='', PatientSex='', BodyPartExamined='CHEST', ViewPosition='PA',
-    StudyID='', SeriesNumber='1', InstanceNumber='1', PatientOrientation='', SamplesPerPixel=1, BitsAllocated=8, BitsStored=8, HighBit=7, PixelRepresentation=0)
+    SpecificCharacterSet='ISO_IR 100', SOPClassUID=SecondaryCaptureImageStorage, StudyDate='19010101', StudyTime='000000.00',
+    AccessionNumber='', Modality='CR', ConversionType='WSD', ReferringPhysicianName='', SeriesDescription='view: PA', PatientBirthDate='',
+    PatientSex='', BodyPartExamined='CHEST', ViewPosition='PA', StudyID='', SeriesNumber='1', InstanceNumber='1', PatientOrientation='',
+    SamplesPerPixel=1, BitsAllocated=8, BitsStored=8, HighBit=7, PixelRepresentation=0)
 
 
 def _uids(row):
@@ -357,8 +366,9 @@ def _dicom(picture, row):
     study, series, film = _uids(row)
     pixels = 255 - picture if row['inverted'] else picture
     data = Dataset()
-    fields = dict(_HEADER, SOPInstanceUID=film, StudyInstanceUID=study, SeriesInstanceUID=series, PatientName=row['uid'], PatientID=row['uid'],
-                  Rows=picture.shape[0], Columns=picture.shape[1], PhotometricInterpretation='MONOCHROME1' if row['inverted'] else 'MONOCHROME2')
+    fields = dict(_HEADER, SOPInstanceUID=film, StudyInstanceUID=study, SeriesInstanceUID=series, PatientName=row['uid'],
+                  PatientID=row['uid'], Rows=picture.shape[0], Columns=picture.shape[1],
+                  PhotometricInterpretation='MONOCHROME1' if row['inverted'] else 'MONOCHROME2')
     if row['compressed']:
         Image.fromarray(pixels).save(jpeg := BytesIO(), format='JPEG', quality=92)
         fields |= dict(LossyImageCompression='01', LossyImageCompressionMethod='ISO_10918_1', PixelData=encapsulate([jpeg.getvalue()]))

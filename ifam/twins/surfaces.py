@@ -27,7 +27,8 @@ def _axes(rng, size, turn=None):
     "Pixel coordinates (x, y), turned and shifted at random."
     x, y = np.meshgrid(np.arange(size, dtype=np.float32), np.arange(size, dtype=np.float32))
     a = rng.uniform(0, np.pi) if turn is None else rng.normal(0, turn)
-    return (np.cos(a) * x + np.sin(a) * y + rng.uniform(0, 99)).astype(np.float32), (np.cos(a) * y - np.sin(a) * x + rng.uniform(0, 99)).astype(np.float32)
+    along, across = np.cos(a) * x + np.sin(a) * y + rng.uniform(0, 99), np.cos(a) * y - np.sin(a) * x + rng.uniform(0, 99)
+    return along.astype(np.float32), across.astype(np.float32)
 
 
 def _mix(first, second, t):
@@ -66,7 +67,8 @@ def _brick(rng, size, c):
 def _tiles(rng, size, c):
     "Square tiles, alike or each in a tone of its own."
     x, y = _axes(rng, size); p = rng.uniform(10, 30)
-    return _mix(_mix(c[0], c[1], _hash(rng, x / p, y / p) * rng.uniform(.1, 1)), c[2], np.maximum(_line(x, p, rng.uniform(1, 3)), _line(y, p, rng.uniform(1, 3))))
+    tone = _mix(c[0], c[1], _hash(rng, x / p, y / p) * rng.uniform(.1, 1))
+    return _mix(tone, c[2], np.maximum(_line(x, p, rng.uniform(1, 3)), _line(y, p, rng.uniform(1, 3))))
 
 # %% ../../nbs/10_twins/03_surfaces.ipynb #57b66db0
 def _planks(rng, size, c):
@@ -129,7 +131,8 @@ def _dots(rng, size, c):
     x, y = _axes(rng, size); p = rng.uniform(7, 24)
     x = x + np.floor(y / p) % 2 * p / 2
     r = np.hypot(x % p - p / 2, y % p - p / 2)
-    if rng.random() < .5: return _mix(_mix(c[0], c[2], _hash(rng, x / p, y / p) > rng.uniform(.3, 1)), c[1], r - p * rng.uniform(.2, .4) + .5)
+    if rng.random() < .5:
+        return _mix(_mix(c[0], c[2], _hash(rng, x / p, y / p) > rng.uniform(.3, 1)), c[1], r - p * rng.uniform(.2, .4) + .5)
     return _mix(c[1], c[0], p * .3 - r + .5)
 
 

@@ -66,7 +66,8 @@ def plan(
     rows = rows.sort_values(['species', 'order'], ignore_index=True)
     rows['img_id'] = rows.index + 1
     number = rows.groupby('species').cumcount() + 1
-    rows['img_filename'] = [f'{k + 1:03d}.{SPECIES[k].name}/{SPECIES[k].name}_{n:04d}_{i}.jpg' for k, n, i in zip(rows.species, number, rows.img_id)]
+    rows['img_filename'] = [f'{k + 1:03d}.{SPECIES[k].name}/{SPECIES[k].name}_{n:04d}_{i}.jpg'
+                            for k, n, i in zip(rows.species, number, rows.img_id)]
     kinds = [_kind(i, p) for i, p in zip(rows.img_id, rows.place)]
     rows['place_filename'] = [f'/{_LETTERS[kind]}/{kind}/{i:08d}.jpg' for kind, i in zip(kinds, rows.img_id)]
     return rows[['img_id', 'img_filename', 'y', 'split', 'place', 'place_filename', 'species']]
