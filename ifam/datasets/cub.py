@@ -7,6 +7,7 @@ __all__ = ['CUB', 'Waterbirds', 'Waterbirds200']
 
 # %% ../../nbs/03_datasets/03_cub.ipynb #7c4ba0d3
 import os
+from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch

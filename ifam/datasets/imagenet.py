@@ -33,10 +33,12 @@ class ImageNet(ImageTable):
             for kind in sorted(kinds[first] - kinds[second]): fault(self.home/second/kind, f' is missing: {first} has this class')
         self.classes = self.groups = sorted(table['class'].unique())
         label = np.searchsorted(self.classes, table['class'])
-        return pd.DataFrame(dict(id=table.index, file=table.split + '/' + table.file, split=table.split, label=label, group=label), index=table.index)
+        columns = dict(id=table.index, file=table.split + '/' + table.file, split=table.split, label=label, group=label)
+        return pd.DataFrame(columns, index=table.index)
 
 # %% ../../nbs/03_datasets/05_imagenet.ipynb #447aea43
-FAMILIES = ('00_dog', '01_bird', '02_wheeled vehicle', '03_reptile', '04_carnivore', '05_insect', '06_musical instrument', '07_primate', '08_fish')
+FAMILIES = ('00_dog', '01_bird', '02_wheeled vehicle', '03_reptile', '04_carnivore', '05_insect',
+            '06_musical instrument', '07_primate', '08_fish')
 VARIANTS = ('original', 'mixed_same', 'mixed_rand', 'mixed_next', 'only_fg', 'no_fg', 'only_bg_b', 'only_bg_t')
 
 def read_mapping(
@@ -46,12 +48,38 @@ def read_mapping(
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f'{path} is missing: it lies in the repository of the backgrounds challenge')
     try: mapping = {int(k): v for k, v in json.loads(path.read_text()).items()}
-    except (ValueError, AttributeError, RecursionError) as error: raise ValueError(f'{path} should map class numbers, as text, to families ({error})') from None
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(f'{path} should map class numbers, as text, to families ({error})') from None
     if sorted(mapping) != list(range(len(mapping))): raise ValueError(f'{path} should name every class from 0 to {len(mapping) - 1} once')
     families = [mapping[k] for k in range(len(mapping))]
     for k, f in enumerate(families):
         if type(f) is not int or not -1 <= f <= 8: raise ValueError(f'{path}: class {k} is mapped to {f!r}, which should be 0 to 8, or -1')
     return np.array(families)
+
+# %% ../../nbs/03_datasets/05_imagenet.ipynb #f655f1a9
+def _variants(home, split):
+    "The files of the variants that are there, `split` among them, and the classes of `original` that belong to a family."
+    there = [v for v in VARIANTS if (home/v).is_dir()]
+    if split not in there: raise FileNotFoundError(f'{home/split} is missing; there are {", ".join(there)}')
+    table = pd.concat([class_folders(home/v/'val').assign(split=v) for v in there], ignore_index=True)
+    held = {v: set(table['class'][table.split == v]) for v in there}
+    own = sorted(k for k in held['original'] if re.match('0[0-8]_', k))
+    for kind in sorted(held['original'] - set(own)):
+        fault(home/'original'/'val'/kind, ' should begin with the number of its family, 00_ to 08_')
+    for v in there[1:]:
+        for kind in sorted(held[v] - held['original']):
+            fault(home/v/'val'/kind, f' is no class of original/val, which has {", ".join(own)}')
+        for kind in sorted(held['original'] - held[v]): fault(home/v/'val'/kind, ' is missing: original has this class')
+    return table[table['class'].isin(own)], own
+
+def _foreground(home, picture, size):
+    "The mask of a picture of `original`; nothing in its file is unpickled."
+    path = (home/'fg_mask'/Path(picture).relative_to('original')).with_suffix('.npy')
+    try:
+        with path.open('rb') as file: inside = np.lib.format.read_array(file, allow_pickle=False)
+    except FileNotFoundError: raise FileNotFoundError(f'{path} is missing: every picture of original has a mask') from None
+    except Exception as error: raise ValueError(f'{path} is not a readable array ({error})') from None
+    return as_mask(inside, path, size)
 
 # %% ../../nbs/03_datasets/05_imagenet.ipynb #9111f7b6
 class ImageNet9(ImageTable):
@@ -62,7 +90,8 @@ class ImageNet9(ImageTable):
     licence = "ImageNet's: non-commercial research"
     citation = 'Xiao, Engstrom, Ilyas, Madry: Noise or Signal: The Role of Image Backgrounds in Object Recognition. ICLR 2021'
     published_counts = {v: [450] * 9 for v in VARIANTS}
-    sources = (('https://github.com/MadryLab/backgrounds_challenge/releases/download/data/backgrounds_challenge_data.tar.gz', None, '.', 'bg_challenge/original'),)
+    sources = (('https://github.com/MadryLab/backgrounds_challenge/releases/download/data/backgrounds_challenge_data.tar.gz',
+                None, '.', 'bg_challenge/original'),)
 
     def _home(self, root): return find_home(root, ('original/val',), 'bg_challenge')
 
@@ -72,32 +101,20 @@ class ImageNet9(ImageTable):
     @property
     def families(self) -> np.ndarray:  # C
         "The family of each class of the model, from in_to_in9.json beside or in bg_challenge."
-        return read_mapping(next((p for p in (self.home/'in_to_in9.json', self.home.parent/'in_to_in9.json') if p.exists()), self.home/'in_to_in9.json'))
+        places = self.home/'in_to_in9.json', self.home.parent/'in_to_in9.json'
+        return read_mapping(next((p for p in places if p.exists()), places[0]))
 
     def _read(self):
-        there = [v for v in VARIANTS if (self.home/v).is_dir()]
-        if self.split not in there: raise FileNotFoundError(f'{self.home/self.split} is missing; there are {", ".join(there)}')
-        table = pd.concat([class_folders(self.home/v/'val').assign(split=v) for v in there], ignore_index=True)
-        held = {v: set(table['class'][table.split == v]) for v in there}
-        own = sorted(k for k in held['original'] if re.match('0[0-8]_', k))
-        for kind in sorted(held['original'] - set(own)): fault(self.home/'original'/'val'/kind, ' should begin with the number of its family, 00_ to 08_')
-        for v in there[1:]:
-            for kind in sorted(held[v] - held['original']): fault(self.home/v/'val'/kind, f' is no class of original/val, which has {", ".join(own)}')
-            for kind in sorted(held['original'] - held[v]): fault(self.home/v/'val'/kind, ' is missing: original has this class')
+        table, own = _variants(self.home, self.split)
         self.classes = self.groups = list({k[:2]: k for k in (*FAMILIES, *own)}.values())
-        table = table[table['class'].isin(own)]
         label = table['class'].str[:2].astype(int)
-        return pd.DataFrame(dict(id=table.index, file=table.split + '/val/' + table.file, split=table.split, label=label, group=label), index=table.index)
+        columns = dict(id=table.index, file=table.split + '/val/' + table.file, split=table.split, label=label, group=label)
+        return pd.DataFrame(columns, index=table.index)
 
     def _annotate(self): return ('mask',) if self.split == 'original' and (self.home/'fg_mask').is_dir() else ()
 
     def _annotations(self, index, size):
-        path = (self.home/'fg_mask'/Path(self.files[index]).relative_to('original')).with_suffix('.npy')
-        try:
-            with path.open('rb') as file: inside = np.lib.format.read_array(file, allow_pickle=False)
-        except FileNotFoundError: raise FileNotFoundError(f'{path} is missing: every picture of original has a mask') from None
-        except Exception as error: raise ValueError(f'{path} is not a readable array ({error})') from None
-        return dict(mask=as_mask(inside, path, size))
+        return dict(mask=_foreground(self.home, self.files[index], size))
 
     def held_against_published(self):
         "As every dataset, and 630 of the mapping's 1,000 classes outside the nine families."

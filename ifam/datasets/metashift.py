@@ -19,8 +19,9 @@ class MetaShift(ImageTable):
     splits, metric = ('train', 'val', 'rest', 'test'), 'worst_group_accuracy'
     scored = dict(val='rest', last='test', test='test')
     licence = 'images from Visual Genome: CC BY 4.0; MetaShift: MIT'
-    citation = ('Liang, Zou: MetaShift: A Dataset of Datasets for Evaluating Contextual Distribution Shifts and Training Conflicts. ICLR 2022; '
-                'Wu, Yuksekgonul, Zhang, Zou: Discover and Cure: Concept-aware Mitigation of Spurious Correlation. ICML 2023')
+    citation = ('Liang, Zou: MetaShift: A Dataset of Datasets for Evaluating Contextual Distribution Shifts and Training '
+                'Conflicts. ICLR 2022; Wu, Yuksekgonul, Zhang, Zou: Discover and Cure: Concept-aware Mitigation of '
+                'Spurious Correlation. ICML 2023')
     published_counts = dict(train=1123, val=81, rest=460, test=541)
 
     def _home(self, root): return find_home(root, ('train/cat', 'train/dog', 'test/cat', 'test/dog'), 'MetaDatasetCatDog')
@@ -34,10 +35,16 @@ class MetaShift(ImageTable):
         context = table.file.str.split('/').str[1]
         self.classes, self.groups = sorted(table['class'].unique()), sorted(context.unique())
         for part, group, kind in zip(table.split, context, table['class']):
-            if not group.startswith(f'{kind}('): fault(self.home/part/kind/group, f' should be called {kind}(context), as DISC has it'); break
+            if not group.startswith(f'{kind}('):
+                fault(self.home/part/kind/group, f' should be called {kind}(context), as DISC has it')
+                break
         at_test = np.flatnonzero(table.split == 'test')
-        if (n := len(at_test)) > 1: table.loc[train_test_split(at_test, train_size=max(1, n - math.ceil(.85 * n)), random_state=0)[0], 'split'] = 'val'
-        return pd.DataFrame(dict(id=table.index, file=table.split.map(dict(train='train')).fillna('test') + '/' + table.file, split=table.split.replace('test', 'rest'),
-                                 label=np.searchsorted(self.classes, table['class']), group=np.searchsorted(self.groups, context)), index=table.index)
+        if (n := len(at_test)) > 1:
+            val, _ = train_test_split(at_test, train_size=max(1, n - math.ceil(.85 * n)), random_state=0)
+            table.loc[val, 'split'] = 'val'
+        place = table.split.map(dict(train='train')).fillna('test')
+        label, group = np.searchsorted(self.classes, table['class']), np.searchsorted(self.groups, context)
+        columns = dict(id=table.index, file=place + '/' + table.file, split=table.split.replace('test', 'rest'), label=label, group=group)
+        return pd.DataFrame(columns, index=table.index)
 
     def _in(self, table, split): return table.split.isin(('val', 'rest')) if split == 'test' else table.split == split
