@@ -49,7 +49,9 @@ def keys_and_attention(
 ) -> tuple[Tensor, Tensor]:  # keys of the patches B,N,D, heads side by side; attention of the class token to them B,H,N
     "What FOUND reads from the last block. `ValueError` where its attention is not timm's plain one."
     attention = getattr(vit.blocks[-1], 'attn', None)
-    if not isinstance(attention, Attention): raise ValueError(f'the last block of this ViT has {type(attention).__name__} for attention: FOUND reads the keys of timm\'s Attention')
+    if not isinstance(attention, Attention):
+        raise ValueError(f'the last block of this ViT has {type(attention).__name__} for attention: '
+                         'FOUND reads the keys of timm\'s Attention')
     seen, prefix = [], vit.num_prefix_tokens
     with attention.register_forward_pre_hook(lambda _, args: seen.append(args[0])): vit.forward_features(images)
     queries, keys, _ = attention.qkv(seen[0]).unflatten(2, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
@@ -86,7 +88,8 @@ class BilateralSolver:
         smoothness: float = 256.,  # lambda: weight of the neighbours against the mask given
     ):
         ycc, (rows, columns) = np.asarray(Image.fromarray(image).convert('YCbCr')), np.indices(image.shape[:2])
-        place = np.stack([rows // spatial, columns // spatial, ycc[..., 0] // luma, ycc[..., 1] // chroma, ycc[..., 2] // chroma]).reshape(5, -1) + 1
+        place = np.stack([rows // spatial, columns // spatial, ycc[..., 0] // luma, ycc[..., 1] // chroma, ycc[..., 2] // chroma])
+        place = place.reshape(5, -1) + 1
         shape = place.max(1) + 2  # with an empty margin, so that no neighbour is met round a corner
         cells, self.cell = np.unique(np.ravel_multi_index(place, shape), return_inverse=True)
         self.size, blur = np.bincount(self.cell), 10 * diags_array(np.ones(len(cells)))
@@ -150,7 +153,9 @@ def found_loss(
     return loss + 4 * F.binary_cross_entropy_with_logits(logits, (logits > 0).float())
 
 # %% ../../nbs/03_datasets/10_found.ipynb #db21c175
-def mean_and_std(vit: VisionTransformer) -> tuple[tuple, tuple]:
+def mean_and_std(
+    vit: VisionTransformer,  # as timm makes it
+) -> tuple[tuple, tuple]:
     "What the pixels of a ViT's images are normalised by; ImageNet's where it does not say."
     known = getattr(vit, 'pretrained_cfg', None) or {}
     return tuple(known.get('mean') or timm.data.IMAGENET_DEFAULT_MEAN), tuple(known.get('std') or timm.data.IMAGENET_DEFAULT_STD)
@@ -189,15 +194,15 @@ def _refined_patches(solvers, patches, size):
 def train_found(
     vit: VisionTransformer,  # in evaluation, on its device; made `any_size`, its weights stay as they are
     images: list,  # paths or PIL images; no labels
-    iterations: int = 500,
-    batch_size: int = 50,
+    iterations: int = 500,  # batches
+    batch_size: int = 50,  # images in each
     image_size: int = 224,  # side of the training images in pixels, a multiple of the patch
     seeded: int = SEEDED,  # iterations that follow the seed
     seed: int = 0,  # of the decoder's first weights, the order and the augmentation
     workers: int = 0,  # processes that load images; the result does not depend on it
     progress=None,  # called with (iterations done, in all, loss)
 ) -> Found:  # trained, in evaluation
-    "Train FOUND's decoder on images without labels (Siméoni et al. 2023). `ValueError` without images or for a size that the patch does not divide."
+    "Train FOUND's decoder without labels (Siméoni et al. 2023). `ValueError` without images or for a size that the patch does not divide."
     patch, device = vit.patch_embed.patch_size[0], next(any_size(vit).parameters()).device
     if not len(images): raise ValueError('there is no image to train the decoder on')
     if image_size % patch: raise ValueError(f'image_size={image_size} is not a multiple of the patch ({patch} pixels)')
@@ -208,7 +213,8 @@ def train_found(
         found = Found(vit.embed_dim).to(device)
     optimiser = torch.optim.AdamW(found.parameters(), lr=5e-2)
     schedule = torch.optim.lr_scheduler.StepLR(optimiser, 50, .95)
-    for i, (batch, solvers) in enumerate(DataLoader(samples, batch_size, num_workers=workers, collate_fn=_collated, generator=torch.Generator())):
+    loader = DataLoader(samples, batch_size, num_workers=workers, collate_fn=_collated, generator=torch.Generator())
+    for i, (batch, solvers) in enumerate(loader):
         keys, attention = keys_and_attention(vit, batch.to(device))
         logits = found(keys, (image_size // patch,) * 2)
         own = _refined_patches(solvers, logits.detach() > 0, image_size)
@@ -221,7 +227,7 @@ def train_found(
 # %% ../../nbs/03_datasets/10_found.ipynb #e38356c0
 @torch.no_grad()
 def object_mask(
-    found: Found,
+    found: Found,  # a trained decoder
     vit: VisionTransformer,  # the one it was trained on; made `any_size`
     image: Image.Image | str | Path,  # RGB, of any size
     size: int = 0,  # shorter side in pixels that the ViT sees; 0: the image's own
@@ -235,7 +241,8 @@ def object_mask(
     height, width = pixels.shape[1:]
     padded = F.pad(pixels[None], (0, -width % patch, 0, -height % patch))
     grid = padded.shape[2] // patch, padded.shape[3] // patch
-    logits = F.interpolate(found(keys_and_attention(vit, padded)[0], grid)[None], scale_factor=float(patch), mode='bilinear')[..., :height, :width]
+    coarse = found(keys_and_attention(vit, padded)[0], grid)[None]
+    logits = F.interpolate(coarse, scale_factor=float(patch), mode='bilinear')[..., :height, :width]
     mask = F.interpolate(logits, image.size[::-1], mode='bilinear')[0, 0].cpu().numpy() > 0
     if refine: mask = refined(BilateralSolver(np.asarray(image)), mask.astype(float))
     if largest and mask.any():
@@ -279,7 +286,7 @@ def _keep(path, data):
 
 # %% ../../nbs/03_datasets/10_found.ipynb #31901fee
 def weights_digest(
-    module: nn.Module,
+    module: nn.Module,  # whose weights are read
 ) -> str:  # hex digits
     "SHA-256 over the names and values of a module's weights."
     digest = hashlib.sha256()
@@ -294,18 +301,20 @@ def decoder_of(
     settings: dict,  # all that decides the masks; goes to found.json
     make,  # function without arguments that gives the decoder, where there is none yet
 ) -> Found:
-    "The decoder whose masks a folder holds, made on first use. `FileExistsError` where the folder holds masks of other settings or of unknown making."
+    "The decoder whose masks a folder holds, made on first use. `FileExistsError` for masks of other settings or of unknown making."
     out, settings = Path(out), json.loads(json.dumps(settings))
     note, weights = out/'found.json', out/'found.safetensors'
     if note.exists():
         there = json.loads(note.read_text())['settings']
-        differ = ', '.join(f'{k} is {there.get(k)!r}, not {settings.get(k)!r}' for k in {**there, **settings} if there.get(k) != settings.get(k))
+        differ = ', '.join(f'{k} is {there.get(k)!r}, not {settings.get(k)!r}'
+                           for k in {**there, **settings} if there.get(k) != settings.get(k))
         if differ: raise FileExistsError(f'{out} holds masks that were made otherwise ({differ}): choose another folder, or delete it')
         state = load_file(weights)
         found = Found(state['decoder.weight'].shape[1])
         found.load_state_dict(state)
         return found.eval()
-    if next(out.rglob('*.png'), None): raise FileExistsError(f'{out} holds pictures, and no found.json that says how they were made: choose another folder')
+    if next(out.rglob('*.png'), None):
+        raise FileExistsError(f'{out} holds pictures, and no found.json that says how they were made: choose another folder')
     found = make()
     _keep(weights, save({k: v.detach().cpu().contiguous() for k, v in found.state_dict().items()}))
     versions = dict(python=platform.python_version()) | {name: version(name) for name in PACKAGES}
@@ -333,7 +342,9 @@ def found_masks(
     out: str | Path = '',  # folder for the masks; empty: beside the images, see `mask_folder`
     duts: str | Path = '',  # folder of the DUTS-TR images; empty: the decoder is trained on the images that want masks
     decoder: str | Path = '',  # FOUND's decoder_weights.pt, in place of a training
-    size: int = 0, refine: bool = False, largest: bool = False,  # see `object_mask`
+    size: int = 0,  # see `object_mask`
+    refine: bool = False,  # see `object_mask`
+    largest: bool = False,  # see `object_mask`
     teach: list | None = None,  # the images of `folder` that the decoder is trained on; None: all
     workers: int = 0,  # processes that load training images
     training=None,  # progress: called with (iterations done, in all, loss)
@@ -343,10 +354,14 @@ def found_masks(
     "Make FOUND's masks of a folder of images, as far as they are missing. Raises as `image_files`, `decoder_of` and `read_image` do."
     images, out = image_files(folder), Path(out or mask_folder(folder))
     how = dict(iterations=500, batch_size=50, image_size=224, seeded=SEEDED, seed=0) | train
-    made = dict(trained_on='DUTS-TR' if duts else 'the images that are masked' if teach is None else f'{len(teach)} of the images that are masked', trained_in=Path(duts or folder).absolute().name, **how)
+    masked = 'the images that are masked'
+    taught_on = 'DUTS-TR' if duts else masked if teach is None else f'{len(teach)} of {masked}'
+    made = dict(trained_on=taught_on, trained_in=Path(duts or folder).absolute().name, **how)
     if decoder: made = dict(trained_on='DUTS-TR, by the authors of FOUND', decoder_sha256=weights_digest(released_decoder(decoder)))
-    settings = dict(backbone=backbone, weights_sha256=weights_digest(vit), **made, threshold=THRESHOLD, size=size, refine=refine, largest=largest)
-    taught = lambda: train_found(vit, list(image_files(duts).values()) if duts else teach or list(images.values()), **how, workers=workers, progress=training)
+    settings = dict(backbone=backbone, weights_sha256=weights_digest(vit), **made,
+                    threshold=THRESHOLD, size=size, refine=refine, largest=largest)
+    shown = lambda: list(image_files(duts).values()) if duts else teach or list(images.values())
+    taught = lambda: train_found(vit, shown(), **how, workers=workers, progress=training)
     found = decoder_of(out, settings, lambda: released_decoder(decoder) if decoder else taught()).to(next(vit.parameters()).device)
     for n, (name, file) in enumerate(images.items(), 1):
         if not (out/name).exists():

@@ -37,10 +37,12 @@ def _misplaced(record, size):
     width, height = size
     if 'landmarks' in record:
         for k, x, y, visible in record['landmarks'].tolist():
-            if visible and not (-1 <= x <= width and -1 <= y <= height): yield f'landmark {k:.0f} at ({x:g}, {y:g}) lies outside the picture of {width} x {height}'
+            if visible and not (-1 <= x <= width and -1 <= y <= height):
+                yield f'landmark {k:.0f} at ({x:g}, {y:g}) lies outside the picture of {width} x {height}'
     if 'box' in record and record['box'].isfinite().all():
         x, y, w, h = record['box'].tolist()
-        if not (w > 0 and h > 0 and x >= -1 and y >= -1 and x + w <= width + 1 and y + h <= height + 1): yield f'box ({x:g}, {y:g}, {w:g}, {h:g}) is empty or leaves the picture of {width} x {height}'
+        if not (w > 0 and h > 0 and x >= -1 and y >= -1 and x + w <= width + 1 and y + h <= height + 1):
+            yield f'box ({x:g}, {y:g}, {w:g}, {h:g}) is empty or leaves the picture of {width} x {height}'
 
 # %% ../../nbs/03_datasets/08_loading.ipynb #014e5249
 def _read_all(data, done, found, progress):
@@ -75,7 +77,9 @@ def check(
             except (ValueError, OSError) as error: found.append((str(root), str(error)))
             else:
                 _read_all(data, done, found, progress)
-                try: counts += [(str(data.home), f'{what}: {here}; published: {there}') for what, there, here in data.held_against_published()]
+                try:
+                    differ = data.held_against_published()
+                    counts += [(str(data.home), f'{what}: {here}; published: {there}') for what, there, here in differ]
                 except (ValueError, OSError) as error: found.append((str(data.home), str(error)))  # a file that only counting needs
         faults += found
     if not done and not faults: faults = [(str(root), 'holds no split at all')]
@@ -87,7 +91,8 @@ def fingerprint(
     dataset: ImageTable,  # any split of any dataset
 ) -> dict:  # name, split, images, groups (counts), hash (12 hex digits), published, prepared (the note, or None)
     "What a run notes about its data. Raises `ValueError` for a prepared.json that is no JSON."
-    columns = [dataset.name, dataset.split, dataset.classes, *(getattr(dataset, c).tolist() for c in ('ids', 'files', 'labels', 'group_ids'))]
+    of_images = (getattr(dataset, c).tolist() for c in ('ids', 'files', 'labels', 'group_ids'))
+    columns = [dataset.name, dataset.split, dataset.classes, *of_images]
     note = next((p for p in (dataset.home/dataset.folder/'prepared.json', dataset.home/'prepared.json') if p.exists()), None)
     try: prepared = note and json.loads(note.read_text())
     except ValueError as error: raise ValueError(f'{note} is not JSON ({error}): prepare the data again') from None

@@ -27,14 +27,14 @@ def by_hand(
     checksum: str | None = None,  # as `archives.verify` takes it
     size: int | None = None,  # bytes
 ) -> tuple[Path, str]:  # the archive, and the check that was made: the algorithm, 'size' or 'none'
-    "An archive that somebody has put into `root/archives`. Raises `FileNotFoundError` that says what to do, `ValueError` for one that does not fit."
+    "An archive that somebody has put into `root/archives`. `FileNotFoundError` says what to do, `ValueError` is for one that does not fit."
     path = Path(root).expanduser()/'archives'/name
     if not path.is_file(): raise FileNotFoundError(f'{path} is missing. {how} Put it there and start again.')
     return path, verify(path, checksum, size)
 
 # %% ../../nbs/03_datasets/09_preparation.ipynb #b55fe263
 def arrived(
-    root: str | Path,
+    root: str | Path,      # gets the data; made if need be
     sources: tuple,        # as datasets have them: (url, checksum or None, folder below root, what must be there then)
     progress: bool = False,  # show bars
 ) -> pd.DataFrame:  # a row a source: archive, verified by, unpacked
@@ -56,20 +56,21 @@ def _splits(name, root, **options):
 # %% ../../nbs/03_datasets/09_preparation.ipynb #248ce2e2
 def counted(
     name: str,         # of `datasets.registry`
-    root: str | Path,
+    root: str | Path,  # where the data lies
 ) -> pd.DataFrame:  # a row a split: images, published, and of each group
     "How many images each split and group holds, beside the published counts. Raises as the dataset."
     rows = {}
     for split, data in _splits(name, root, annotations=False):
         published = data.published_counts.get(split)
         groups = dict(zip(data.groups, data.group_counts[split].tolist())) if len(data.groups) <= 12 else {}
-        rows[split] = dict(images=len(data), published='' if published is None else sum(published) if isinstance(published, list) else published) | groups
+        known = sum(published) if isinstance(published, list) else '' if published is None else published
+        rows[split] = dict(images=len(data), published=known) | groups
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('split')
 
 # %% ../../nbs/03_datasets/09_preparation.ipynb #3ca819c1
 def page(
     name: str,         # of `datasets.registry`
-    root: str | Path,
+    root: str | Path,  # where the data lies
     n: int = 7,        # pictures of each split
     seed: int = 0,     # by which they are drawn
 ) -> plt.Figure:
@@ -99,7 +100,7 @@ def _show(ax, record, groups):
 # %% ../../nbs/03_datasets/09_preparation.ipynb #1a423508
 def note(
     name: str,           # of `datasets.registry`
-    root: str | Path,
+    root: str | Path,    # where the data lies
     verified: dict | None = None,  # archive to the check that was made
     progress=None,       # such as tqdm, for reading every picture
 ) -> dict:  # as written to prepared.json
@@ -108,9 +109,11 @@ def note(
     faults, differs = (table[table.kind == kind] for kind in ('fault', 'not the published set'))
     if len(faults):
         some = '; '.join(f'{where}: {what}' for where, what in faults[['file', 'what']].head(3).to_numpy())
-        raise ValueError(f'{root} has {len(faults)} faults ({some}). datasets.check({name!r}, root) lists them all; it was not noted as prepared.')
+        raise ValueError(f'{root} has {len(faults)} faults ({some}). '
+                         f'datasets.check({name!r}, root) lists them all; it was not noted as prepared.')
     _, data = next(_splits(name, root, annotations=False))
-    content = dict(dataset=name, published=data.published, differs=differs.what.tolist(), counts={s: c.tolist() for s, c in data.group_counts.items() if c.sum()},
+    counts = {s: c.tolist() for s, c in data.group_counts.items() if c.sum()}
+    content = dict(dataset=name, published=data.published, differs=differs.what.tolist(), counts=counts,
                    verified=verified or {}, versions=dict(ifam=__version__, python=platform.python_version()))
     path = data.home/data.folder/'prepared.json'
     if path.exists(): content = json.loads(path.read_text()) | content  # a twin says there how it was made
@@ -128,7 +131,8 @@ def validation_classes(
     synsets = loadmat(kit/'data'/'meta.mat', squeeze_me=True)['synsets']
     leaves = {int(i): str(w) for i, w, n in zip(synsets['ILSVRC2012_ID'], synsets['WNID'], synsets['num_children']) if n == 0}
     truth = [int(line) for line in (kit/'data'/'ILSVRC2012_validation_ground_truth.txt').read_text().split()]
-    if unknown := set(truth) - set(leaves): raise ValueError(f'{kit} names the classes {sorted(unknown)[:5]}, which its meta.mat does not list')
+    if unknown := set(truth) - set(leaves):
+        raise ValueError(f'{kit} names the classes {sorted(unknown)[:5]}, which its meta.mat does not list')
     return [leaves[i] for i in truth]
 
 # %% ../../nbs/03_datasets/09_preparation.ipynb #6c83c52e
@@ -161,7 +165,9 @@ def _sort_validation(aside, root):
     wnids = validation_classes(kit)
     pictures = sorted((aside/'heap').rglob('*.JPEG'), key=lambda p: p.name)
     there = {p.name for p in (aside/'val').rglob('*.JPEG')}  # sorted before an interruption
-    if len(pictures) + len(there) != len(wnids): raise ValueError(f'{len(pictures) + len(there)} validation pictures for {len(wnids)} lines of ground truth: fetch both archives again')
+    found = len(pictures) + len(there)
+    if found != len(wnids):
+        raise ValueError(f'{found} validation pictures for {len(wnids)} lines of ground truth: fetch both archives again')
     for picture in pictures:
         folder = aside/'val'/wnids[int(picture.stem.rpartition('_')[2]) - 1]
         folder.mkdir(parents=True, exist_ok=True)
