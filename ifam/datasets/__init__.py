@@ -1,7 +1,7 @@
 """The data as it is distributed, one page a dataset, and what reads, checks and prepares it."""
 import importlib
 
-_names = dict(load="ifam.datasets.loading:load_dataset", check="ifam.datasets.loading", fingerprint="ifam.datasets.loading", registry="ifam.datasets.loading")
+_names = dict(load="ifam.datasets.loading:load_dataset", check="ifam.datasets.loading", fingerprint="ifam.datasets.loading", registry="ifam.datasets.loading", NoSplit="ifam.datasets.records")
 
 
 def __getattr__(name):
