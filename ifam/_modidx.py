@@ -939,6 +939,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
             'ifam.paper.recipes': { 'ifam.paper.recipes.all_first_steps': ( '09_paper/recipes.html#all_first_steps',
                                                                             'ifam/paper/recipes.py'),
                                     'ifam.paper.recipes.changes': ('09_paper/recipes.html#changes', 'ifam/paper/recipes.py'),
+                                    'ifam.paper.recipes.comparable': ('09_paper/recipes.html#comparable', 'ifam/paper/recipes.py'),
                                     'ifam.paper.recipes.first_steps': ('09_paper/recipes.html#first_steps', 'ifam/paper/recipes.py'),
                                     'ifam.paper.recipes.guard': ('09_paper/recipes.html#guard', 'ifam/paper/recipes.py'),
                                     'ifam.paper.recipes.owners': ('09_paper/recipes.html#owners', 'ifam/paper/recipes.py'),
