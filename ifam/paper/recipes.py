@@ -121,7 +121,7 @@ def comparable(
     pair: str,
 ) -> bool:
     "Whether a pair was recorded under today's recipes and settings."
-    return pair in recorded and all(recorded[pair][k] == today[pair][k] for k in ("recipes", "settings"))
+    return pair in recorded and all(recorded[pair].get(k) == today[pair][k] for k in ("recipes", "settings"))
 
 def to_raise(
     recorded: dict[str, dict],  # as `all_first_steps` gave them
