@@ -6,7 +6,7 @@ import pytest
 
 from test_papermill import QUICK, papermill
 
-from ifam.training import loop as training
+from ifam.training import data as training
 from ifam.methods.contract import configure, finds_parts, preset
 from ifam.datasets.found import mask_folder
 from ifam.training.loop import train

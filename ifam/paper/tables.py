@@ -75,7 +75,7 @@ def ours(
     columns = own[["dataset", "metric"]].drop_duplicates().values.tolist()
     named = {m: method_named(m) for m in methods() if m not in {w[1][0] for w in METHODS.values() if w[1]}}
     return [dict(table=table, dataset=d, method=m, K=8 if finds_parts(m) else 0, intervention="none", metric=metric,
-                 value=np.nan, note="not in the paper")
+                 value=np.nan, note="a method that the paper has not")
             for m, kind in named.items() for d, metric in columns if TRAINED_ON.get(d, d) in kind.trained_on]
 
 # %% ../../nbs/09_paper/05_tables.ipynb #7f266434
@@ -197,7 +197,8 @@ def row_name(
     intervention: str,  # as in paper.csv
 ) -> str:
     "A row's first cell."
-    label = written(method)[0] + (f", K = {K}" if K else "")
+    parts = method in methods() and finds_parts(method)  # not of an ablation, whose table is of one K
+    label = written(method)[0] + (f", K = {K}" if K and parts else "")
     return label + (f", {intervention_name(intervention).replace('loo', 'LOO').replace('q ', 'q = ')}" if intervention != "none" else "")
 
 # %% ../../nbs/09_paper/05_tables.ipynb #58434aff
