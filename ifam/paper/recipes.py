@@ -11,10 +11,9 @@ import json, math, tempfile
 from hashlib import sha256
 from pathlib import Path
 
-import pandas as pd
+import ifam, pandas as pd
 
 from .. import datasets
-from ..core.runs import home
 from ..methods.contract import configure, methods, preset, setting_names
 from ..measures import evaluation
 from ..training.data import load_split
@@ -25,7 +24,7 @@ from .grid import measuring, recipes
 from ..twins.generate import TWINS, generate
 
 # %% ../../nbs/09_paper/02_recipes.ipynb #514c8e21
-RECORD = home() / "nbs/golden/recipes.json"
+RECORD = Path(ifam.__file__).parents[1] / "nbs/golden/recipes.json"  # of the checkout, wherever runs go
 TRAINED = [name for name, d in datasets.registry.items() if "train" in d.splits]  # datasets that a model is trained on
 
 def tiny(
