@@ -84,6 +84,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                 'ifam.core.runs.Run.save_state': ('01_core/runs.html#run.save_state', 'ifam/core/runs.py'),
                                 'ifam.core.runs._RunFolder': ('01_core/runs.html#_runfolder', 'ifam/core/runs.py'),
                                 'ifam.core.runs._RunFolder.__init__': ('01_core/runs.html#_runfolder.__init__', 'ifam/core/runs.py'),
+                                'ifam.core.runs._RunFolder.config': ('01_core/runs.html#_runfolder.config', 'ifam/core/runs.py'),
                                 'ifam.core.runs._RunFolder.finished': ('01_core/runs.html#_runfolder.finished', 'ifam/core/runs.py'),
                                 'ifam.core.runs._RunFolder.metrics': ('01_core/runs.html#_runfolder.metrics', 'ifam/core/runs.py'),
                                 'ifam.core.runs._RunFolder.path': ('01_core/runs.html#_runfolder.path', 'ifam/core/runs.py'),

@@ -5,7 +5,7 @@
 # %% ../../nbs/01_core/01_runs.ipynb #c03395e1
 from __future__ import annotations
 
-import contextlib, dataclasses, fcntl, importlib.metadata, json, os, platform, re, subprocess, tempfile
+import contextlib, dataclasses, fcntl, importlib, importlib.metadata, json, os, platform, re, subprocess, tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,6 +120,10 @@ class _RunFolder:
     def saved(self) -> dict:  # the whole of config.json
         if not self.path("config.json").is_file(): raise FileNotFoundError(f"{self.folder} is not a run: it has no config.json.")
         return json.loads(self.path("config.json").read_text())
+
+    @property
+    def config(self) -> Config:  # with the settings of its method, which `ifam.methods` knows by name
+        return importlib.import_module("ifam.methods.contract").saved(self.saved["config"])
 
     @property
     def metrics(self) -> list[dict]:  # one an epoch

@@ -14,7 +14,6 @@ import numpy as np, torch
 from torch import Tensor, nn
 
 from ..core.config import PAPER, SIZES, Config, checked, fast_precision, parameters
-from ..core.runs import Run
 
 # %% ../../nbs/04_methods/00_contract.ipynb #e30c3d7f
 @dataclass(frozen=True)
@@ -182,5 +181,3 @@ def saved(
 ) -> Config:
     "The settings of a run that is there."
     return method(settings.get("method", "ifam")).Options.saved(settings)
-
-Run.config = property(lambda run: saved(run.saved["config"]), doc="The settings of the run.")
