@@ -7,14 +7,23 @@ _modules = dict(losses="ifam.model.losses", metrics="ifam.measures.metrics", int
 _rooms = ("core", "model", "datasets", "methods", "measures", "training", "analysis", "show", "paper", "twins")
 
 
+def handing_on(package, **homes):
+    "`__getattr__` and `__dir__` of a package that hands on names: each to its module, and after a colon its name there."
+    def get(name):
+        if name not in homes: raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module, _, other = homes[name].partition(":")
+        return getattr(importlib.import_module(module), other or name)
+    return get, lambda: sorted(homes)
+
+
+_handed, _ = handing_on("ifam", **_names)
+
+
 def __getattr__(name):
     "What users type, loaded when it is asked for: `import ifam` itself takes no time."
     if name in _modules: return importlib.import_module(_modules[name])
     if name in _rooms: return importlib.import_module(f"ifam.{name}")
-    if name in _names:
-        module, _, other = _names[name].partition(":")
-        return getattr(importlib.import_module(module), other or name)
-    raise AttributeError(f"module 'ifam' has no attribute {name!r}")
+    return _handed(name)
 
 
 def __dir__(): return sorted([*globals(), *_names, *_modules, *_rooms])

@@ -1,14 +1,7 @@
 """The loop, one for every method, and a finished run opened again."""
-import importlib
+from ifam import handing_on
 
-_names = dict(train="ifam.training.loop", load="ifam.training.opened")
-
-
-def __getattr__(name):
-    if name in _names:
-        module, _, other = _names[name].partition(":")
-        return getattr(importlib.import_module(module), other or name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__(): return sorted([*globals(), *_names])
+__getattr__, __dir__ = handing_on(
+    __name__,
+    train="ifam.training.loop",
+    load="ifam.training.opened")

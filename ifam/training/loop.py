@@ -143,6 +143,8 @@ def state(self: Trainer) -> dict:
 def restore(self: Trainer, state: dict | None):
     "Go on from a saved state, if there is one."
     if state is None: return
+    if "known" not in state:
+        raise ValueError(f"{self.run.folder} was stopped under an earlier version and cannot go on: remove it, and train anew.")
     self.known = state["known"]
     if state["number"] != self.number: self.start(state["number"])
     for name in POSITION: setattr(self, name, state[name])
