@@ -47,11 +47,13 @@ def write_json(
 @contextlib.contextmanager
 def locked(
     path: str | Path,  # of a lock file, there only while somebody holds or awaits it
+    wait=lambda: None,  # called once where somebody else holds it
 ):
     "One process at a time; the others wait. The lock of a process that is killed is free."
     while True:
         with open(path, 'w') as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            try: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError: wait(); fcntl.flock(file, fcntl.LOCK_EX)
             if not os.fstat(file.fileno()).st_nlink: continue   # the one before has taken it away: make a new one
             try: yield
             finally: os.unlink(path)

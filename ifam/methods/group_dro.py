@@ -53,7 +53,7 @@ class GroupDROMethod(ERMMethod):
         counts = np.bincount(train.group_ids, minlength=len(train.groups))
         return dict(q=torch.full((len(counts),), 1 / len(counts)), size=torch.tensor(counts, dtype=torch.float32))
 
-    def draw(self, phase, train, known):
+    def draw(self, train):
         "Every group as often as every other."
         return Draw(weights=1 / np.bincount(train.group_ids)[train.group_ids])
 

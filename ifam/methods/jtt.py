@@ -38,17 +38,17 @@ class JTTMethod(ERMMethod):
     def phases(self):
         return [Phase("identify", self.config.identify_epochs), Phase("train", self.config.epochs)]
 
-    def hand_on(self, phase, predict, train):
+    def hand_on(self, seen):
         "The error set, as indices of training images."
-        table = predict(train())
+        table = seen.predict(seen.train())
         wrong = np.flatnonzero(classes_said(table) != table["label"])
         if not len(wrong):
             warnings.warn("JTT's first model gets every training image right: the error set is empty, and the second model is trained "
                           "as ERM. Give fewer identify_epochs.")
         return dict(errors=torch.tensor(wrong))
 
-    def draw(self, phase, train, known):
+    def draw(self, train):
         "All images once, and those of the error set as many times more."
         copies = np.ones(len(train), int)
-        if "errors" in known: copies[known["errors"].numpy()] += self.config.upweight
+        if "errors" in self.known: copies[self.known["errors"].numpy()] += self.config.upweight
         return Draw(copies=copies)

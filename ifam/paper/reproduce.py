@@ -8,12 +8,12 @@ __all__ = ['PAGES_RECIPE', 'TABLES', 'FIGURES', 'table_runs', 'opened', 'pages',
            'without_runs', 'publish', 'unfinished', 'snakemake', 'reproduce']
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #3025c676
-import filecmp, json, os, re, shutil, statistics, subprocess, sys
+import contextlib, filecmp, json, os, re, shutil, statistics, subprocess, sys
 from pathlib import Path
 
 import pandas as pd
 
-from ..core.runs import atomic, home, write_json
+from ..core.runs import atomic, home, locked, write_json
 from .grid import Planned, needs, runs_of, stamps, steps, there, write_stamps
 from . import results
 from . import tables
@@ -266,6 +266,22 @@ def snakemake(
     return [sys.executable, "-m", "snakemake", "--snakefile", str(root / "workflow/Snakefile"), "--directory", str(folder), *here,
             "--nolock", "--rerun-triggers", "mtime", "--rerun-incomplete", "--keep-going", *arguments]
 
+# %% ../../nbs/09_paper/06_reproduce.ipynb #43ed08e2
+def _listed(folder, root, gpus, arguments) -> tuple[int, str]:  # exit status, and what it printed
+    "What Snakemake would do."
+    loud = [a for a in arguments if not a.startswith("--quiet")]
+    listed = subprocess.run(snakemake(folder, root, gpus, "--dry-run", *loud), capture_output=True, text=True)
+    return listed.returncode, listed.stdout + listed.stderr
+
+def _made(folder, root, profile, gpus, arguments, say) -> int:  # exit status
+    "Do what is to be done, nothing where `arguments` is None; publish it, and say what is missing."
+    code = 0 if arguments is None else subprocess.run(snakemake(folder, root, gpus, *arguments)).returncode
+    if (folder / "figures").is_dir(): publish(folder / "figures", root / "figures" / profile)
+    late = unfinished(folder, json.loads((folder / "plan.json").read_text()))
+    for step, log in late: say(f"NOT DONE {step}: see {log}" if log.is_file() else f"NOT DONE {step}: what it needs is missing")
+    if not late and not code: say(f"All of it is in {root / 'figures' / profile}; open report.html there.")
+    return code or bool(late)
+
 # %% ../../nbs/09_paper/06_reproduce.ipynb #f41b9e26
 def reproduce(
     profile: str = "demo",  # demo, quick or paper
@@ -280,29 +296,24 @@ def reproduce(
     root: Path = None,  # the checkout; None: this one
     say=print,  # gets lines of text
 ) -> int:  # exit status: 0 where nothing is left to do
-    "Make every table and figure of a profile that is missing or out of date. Raises as `plan`."
+    """Make every table and figure of a profile that is missing or out of date; of two commands for one folder the second waits, for each
+    removes what it is about to make. Raises as `plan`."""
     root, data, gpus = root or home(), str(Path(data).expanduser().absolute()) if data else "", gpus or int(profile == "paper")
     folder = (Path(runs).expanduser().absolute() if runs else home() / "runs" / "grid") / profile
     wanted, missing = plan(profile, data, only, seeds)
     if missing:
         made = " What ends in _masks_found is made by data_prep/found_masks.ipynb." * any(m.endswith("_masks_found") for m in missing)
         say(f"Left out, for want of data: {', '.join(missing)}." + made)
-    taken = write_plan(folder, wanted, profile, data, gpus, root, kept)
-    if taken: say(f"Taken as they were kept: {len(taken)} runs.")
-    own = json.loads((folder / "plan.json").read_text())  # another command may write its own meanwhile
-    known = measured_seconds(folder, root / "figures" / profile / "runs")
-    loud = [a for a in arguments if not a.startswith("--quiet")]
-    listed = subprocess.run(snakemake(folder, root, gpus, "--dry-run", *loud), capture_output=True, text=True)
-    printed = listed.stdout + listed.stderr
-    if listed.returncode: say(printed); return listed.returncode
-    jobs = listed_jobs(printed)
-    seconds, unknown = estimate(jobs, known)
-    if not gpus: seconds /= at_once()
-    say(f"{len({*wanted, *taken})} runs of the {profile} grid. To do: {_to_do(jobs, seconds, unknown)}.")
-    if dry_run: say("\n".join(f"  {step} {name}" for step, name in jobs)); return 0
-    code = subprocess.run(snakemake(folder, root, gpus, *arguments)).returncode if "Nothing to be done" not in printed else 0
-    if (folder / "figures").is_dir(): publish(folder / "figures", root / "figures" / profile)
-    late = unfinished(folder, own)
-    for step, log in late: say(f"NOT DONE {step}: see {log}" if log.is_file() else f"NOT DONE {step}: what it needs is missing")
-    if not late and not code: say(f"All of it is in {root / 'figures' / profile}; open report.html there.")
-    return code or bool(late)
+    folder.mkdir(parents=True, exist_ok=True)
+    busy = lambda: say(f"Another make reproduce is at work in {folder}: waiting for it.")
+    with contextlib.nullcontext() if dry_run else locked(folder.parent / f".{profile}.lock", busy):
+        taken = write_plan(folder, wanted, profile, data, gpus, root, kept)
+        if taken: say(f"Taken as they were kept: {len(taken)} runs.")
+        code, printed = _listed(folder, root, gpus, arguments)
+        if code: say(printed); return code
+        jobs = listed_jobs(printed)
+        seconds, unknown = estimate(jobs, measured_seconds(folder, root / "figures" / profile / "runs"))
+        if not gpus: seconds /= at_once()
+        say(f"{len({*wanted, *taken})} runs of the {profile} grid. To do: {_to_do(jobs, seconds, unknown)}.")
+        if dry_run: say("\n".join(f"  {step} {name}" for step, name in jobs)); return 0
+        return _made(folder, root, profile, gpus, None if "Nothing to be done" in printed else arguments, say)

@@ -17,7 +17,7 @@ from ..core.config import Config
 from ..core.runs import home, locked
 from ..model.backbones import DEMO, create
 from ..datasets.transforms import eval_transform, train_transform
-from ..datasets.found import DEMO_TRAINING, found_masks, mask_folder
+from ..datasets.found import DEMO_TRAINING, found_masks, mask_folder, weights_digest
 from ..methods import contract
 from ..twins import generate as twins
 

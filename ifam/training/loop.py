@@ -106,7 +106,6 @@ class Trainer:
         self.plain = plain
         self.fabric, self.method = make_fabric(config), contract.of(config)
         self.phases, self.criterion = self.method.phases(), criterion_of(config, train.metric)
-        self.memory = {name: value.to(self.fabric.device) for name, value in self.method.memory(train).items()}
         self.epoch, self.step, self.total, self.rows, self.sums, self.best, self.known = 0, 0, 0, [], {}, {}, {}
         self.start(0)
 
@@ -116,17 +115,21 @@ def start(self: Trainer, number: int):
     "Begin a phase: its weights, its optimiser, its draw."
     self.number, self.phase = number, self.phases[number]
     self.first = sum(p.epochs for p in self.phases[:number])  # epochs are counted over all phases
+    self.method.begin(self.phase, self.known)
+    if self.method.reweighs and self.fabric.world_size > 1 and len(self.train) < self.config.batch_size:
+        raise ValueError(f"{len(self.train)} training images are fewer than batch_size={self.config.batch_size}: give a smaller one.")
+    self.memory = {name: value.to(self.fabric.device) for name, value in self.method.memory(self.train).items()}
     seed_all(self.config.seed, *[number] * (number > 0))
     model = self.method.build(len(self.train.classes))
     if self.phase.start == "best" and self.best: model.load_state_dict(self.best["weights"])
     elif self.phase.start != "fresh": model.load_state_dict(self.weights.state_dict())
     if self.fabric.device.type == "cpu": unfuse_attention(model)
-    optimizer = self.method.optimizer(self.phase, parameter_groups(model, self.config, len(self.train)))
+    optimizer = self.method.optimizer(parameter_groups(model, self.config, len(self.train)))
     if self.config.compile: model.compile()
     self.model, self.best = model, {}
     self.objective, self.optimizer = self.fabric.setup(Objective(model, self.method), optimizer)
     self.ema = ModelEmaV3(model, decay=self.config.ema, use_warmup=True) if self.config.ema else None
-    self.draw = self.method.draw(self.phase, self.train, self.known)
+    self.shown, self.draw = self.method.shown(self.train), self.method.draw(self.train)
 
 # %% ../../nbs/06_training/03_loop.ipynb #7de61beb
 POSITION = ("epoch", "step", "total", "rows", "sums", "best")
@@ -192,19 +195,19 @@ def shares(
     step: list[dict],  # the step's micro-batches
 ) -> list[Tensor]:  # B for each micro-batch; the loop divides by their number, and processes average
     "How much each image of a step counts in its micro-batch's loss."
-    seen = []
+    seen, world = [], self.fabric.world_size
     with torch.no_grad():
         for m, batch in enumerate(step):
             self.seed_micro(m)
             seen.append(self.objective(batch)[1] | {k: batch[k] for k in ("index", "label", *self.method.needs)})
-    everywhere = self.fabric.all_gather({k: torch.stack([s[k] for s in seen]) for k in seen[0]})  # world,M,B
-    world = self.fabric.world_size
-    # in the order of the step
-    flat = {k: (v.transpose(0, 1) if world > 1 else v).flatten(0, 2 if world > 1 else 1) for k, v in everywhere.items()}
+    flat = {k: torch.cat([s[k] for s in seen]) for k in seen[0]}
+    if world > 1:  # in the order of the step
+        parts = self.fabric.all_gather(flat)  # world,MB
+        flat = {k: v.unflatten(1, (len(step), -1)).transpose(0, 1).flatten(0, 2) for k, v in parts.items()}
     fields = ("index", "label", *self.method.needs)
     weights = self.method.image_weights(self.memory, {k: v for k, v in flat.items() if k not in fields}, {k: flat[k] for k in fields})
-    own = weights.unflatten(0, (len(step), world, -1))[:, self.fabric.global_rank]
-    return list(own * len(step) * world)
+    if world > 1: weights = weights.unflatten(0, (len(step), world, -1))[:, self.fabric.global_rank].flatten()
+    return [own * len(step) * world for own in weights.split([len(b["index"]) for b in step])]
 
 # %% ../../nbs/06_training/03_loop.ipynb #027f61ab
 @patch
@@ -217,11 +220,11 @@ def stopped(self: Trainer, asked: list) -> bool:
 @patch
 def one_epoch(self: Trainer, asked: list, bar):
     "The rest of the current epoch. KeyboardInterrupt, with the state saved, where a stop was asked for."
-    factor = self.method.rate(self.phase, self.epoch - self.first)
+    factor = self.method.rate(self.epoch - self.first)
     for group in self.optimizer.param_groups: group["lr"] = group["base_lr"] * factor
     steps = epoch_batches(len(self.train), self.config, self.epoch, self.fabric.global_rank, self.fabric.world_size, self.draw)
     left = steps[self.step:]
-    loader = DataLoader(Augmented(self.train, self.config.seed, self.epoch, self.method.needs), batch_sampler=[m for s in left for m in s],
+    loader = DataLoader(Augmented(self.shown, self.config.seed, self.epoch, self.method.needs), batch_sampler=[m for s in left for m in s],
                         num_workers=self.config.workers, pin_memory=self.fabric.device.type == "cuda")
     batches = iter(self.fabric.setup_dataloaders(loader, use_distributed_sampler=False))
     for micro_batches in left:
@@ -251,6 +254,9 @@ def predict(self: Trainer, dataset, progress=None):
                    self.fabric.global_rank, self.fabric.world_size)
 
 # %% ../../nbs/06_training/03_loop.ipynb #c2f94274
+@patch(as_prop=True)
+def looking(self: Trainer) -> contract.Looking: return contract.Looking(self.weights, self.predict, self.plain, self.val)
+
 @patch
 def validate(self: Trainer) -> dict:
     "Accuracy on the split that selects, and the weights of the best epoch so far."
@@ -265,7 +271,7 @@ def validate(self: Trainer) -> dict:
 @patch
 def next_phase(self: Trainer):
     "What the finished phase found is handed on, and the next one begins. A process that dies meanwhile does it again."
-    self.known = {**self.known, **self.method.hand_on(self.phase, self.predict, self.plain)}
+    self.known = {**self.known, **self.method.hand_on(self.looking)}
     self.start(self.number + 1)
     self.save()
 
@@ -289,6 +295,7 @@ def fit(self: Trainer):
         self.fit_phase(asked)
         while self.number + 1 < len(self.phases): self.next_phase(); self.fit_phase(asked)
     if self.best: self.weights.load_state_dict(self.best["weights"])
+    self.method.finish(self.looking)
 
 # %% ../../nbs/06_training/03_loop.ipynb #25d9d9c2
 def train(
