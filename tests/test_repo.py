@@ -3,7 +3,7 @@
 Each check is a function of a root folder that returns what is wrong, in words. It must find nothing here, and it must find what `test_checks_can_fail`
 breaks in a copy.
 """
-import ast, configparser, hashlib, re, shutil, statistics, subprocess, sys, tomllib
+import ast, builtins, configparser, hashlib, re, shutil, statistics, subprocess, symtable, sys, tomllib
 from pathlib import Path
 
 import nbformat, pytest, yaml
@@ -168,6 +168,18 @@ def doubled(root: Path) -> list[str]:
     return [f'{name}: {" and ".join(files)}' for name, files in homes.items() if len(files) > 1]
 
 
+def undefined(root: Path) -> list[str]:
+    "Names that a module reads and nobody gives it: an import that a move has lost."
+    def read(scope): return {s.get_name() for s in scope.get_symbols() if s.is_global() and s.is_referenced()} | {n for c in scope.get_children() for n in read(c)}
+    wrong = []
+    for path in sorted((root/'ifam').rglob('*.py')):
+        top = symtable.symtable(path.read_text(), str(path), 'exec')
+        given = {s.get_name() for s in top.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
+        own = {s.get_name() for s in top.get_symbols() if s.is_referenced()}
+        wrong += [f'{path.relative_to(root)}: {name}' for name in sorted((read(top) | own) - given - set(dir(builtins)) - {'__class__', '__file__', '__path__', '__spec__'})]
+    return wrong
+
+
 CELL_LINES, MEDIAN_LINES, LINE = 40, 15, 140
 
 def wide(root: Path) -> list[str]:
@@ -280,6 +292,7 @@ def test_notebooks_are_executed(): expect_none(not_executed(ROOT))
 def test_notebooks_keep_their_shape(): expect_none(shape(ROOT))
 def test_pages_use_lower_rooms_only(): expect_none(upward_imports(ROOT))
 def test_a_name_has_one_home(): expect_none(doubled(ROOT))
+def test_names_are_given(): expect_none(undefined(ROOT))
 def test_cells_and_lines_are_short(): expect_none(wide(ROOT))
 def test_environment_matches_lock(): expect_none(versions(ROOT))
 def test_dependencies_are_used(): expect_none(unused(ROOT))
@@ -375,6 +388,7 @@ BREAKS = {  # what is broken: (how, the check that must see it)
     'long function': (lambda r: edit(r, '01_low/00_low.ipynb', lambda nb: nb.cells[2].update(source='#| export\ndef low():\n' + '    x = 1\n'*60)), shape),
     'import from above': (lambda r: edit(r, '01_low/00_low.ipynb', lambda nb: nb.cells[3].update(source='from ifam.high.high import low\nassert True')), upward_imports),
     'a name twice': (lambda r: replace(r, 'ifam/high/high.py', '__all__ = []', "__all__ = ['low']"), doubled),
+    'a lost import': (lambda r: replace(r, 'ifam/low/low.py', 'return 1', 'return one()'), undefined),
     'a long line': (lambda r: edit(r, 'train.ipynb', lambda nb: nb.cells[3].update(source='x = 1  # ' + 'x'*140)), wide),
     'a long cell': (lambda r: edit(r, '01_low/00_low.ipynb', lambda nb: nb.cells[2].update(source='#| export\n' + 'x = 1\n'*41)), wide),
     'unused dependency': (lambda r: replace(r, 'pyproject.toml', '[]', '["scikit-image>=0.24"]'), unused),

@@ -10,9 +10,8 @@ import torch
 from captum.attr import InputXGradient, IntegratedGradients, Saliency
 from torch import Tensor, nn
 
-from ..model.masks import make_selective
 from ..model.parts import similarity
-from ..model.two_stages import packed_class_token
+from ..model.two_stages import ReadsTokens
 
 # %% ../../nbs/07_analysis/01_attributions.ipynb #80df612c
 def logits_of_tokens(
@@ -22,10 +21,9 @@ def logits_of_tokens(
     owner: Tensor | None = None,  # M index of the image of each set; None: one an image
 ) -> Tensor:  # M,C
     "Logits from sets of tokens alone. `ValueError` for a model whose classifier is no vision transformer's class token."
-    if hasattr(model, "stage2"): return model.stage2(images, kept.float(), packed=True, owner=owner)
-    if not (hasattr(model, "vit") and hasattr(model, "head")):
+    if not isinstance(model, ReadsTokens):
         raise ValueError(f"{type(model).__name__} does not classify from a class token: give iFAM or ERM.")
-    return model.head(model.vit.norm(packed_class_token(make_selective(model.vit), images, kept > .5, owner)))
+    return model.from_tokens(images, kept, owner)
 
 # %% ../../nbs/07_analysis/01_attributions.ipynb #a9c47bfd
 @torch.no_grad()
@@ -61,11 +59,10 @@ def by_captum(
     "An attribution from captum, summed over the pixels of each patch."
     def classify(x, kept): return logits_of_tokens(model, x, kept)
     more = dict(n_steps=steps, internal_batch_size=len(images)) if name == "integrated" else dict(abs=True) if name == "saliency" else {}
-    vit = model.stage2.vit if hasattr(model, "stage2") else model.vit
     attribution = CAPTUM[name](classify)
     with torch.enable_grad():
         pixels = attribution.attribute(images.clone().requires_grad_(), target=target, additional_forward_args=(kept,), **more)
-    patch = vit.patch_embed.patch_size[0]
+    patch = model.reader().patch_embed.patch_size[0]
     return nn.functional.avg_pool2d(pixels.detach().float().sum(1, keepdim=True), patch).flatten(1) * patch ** 2
 
 # %% ../../nbs/07_analysis/01_attributions.ipynb #7e6026ec

@@ -21,11 +21,11 @@ from torch.utils.data import DataLoader, Subset
 from ..core.runs import Run, atomic
 from ..model.backbones import grid_size
 from ..model.masks import MaskedAttention, binary_mask
-from ..model.parts import PartDiscovery
 from ..model.calibration import parts_of
+from ..model.two_stages import HasMask, ReadsTokens
 from ..training.data import data_folder, load_split
 from ..training.opened import load
-from .attributions import attention_rollout, logits_of_tokens
+from .attributions import attention_rollout
 
 # %% ../../nbs/07_analysis/03_faithfulness.ipynb #52be38cd
 class Held(NamedTuple):
@@ -55,18 +55,14 @@ def hold(
     share: float = 0.3,  # of the tokens, for ERM
 ) -> Held:
     "The mask of each image, and the classifier with this mask. `ValueError` for a model that has no kind of mask."
-    if hasattr(model, "stage2"):
-        mask = model(images).mask.detach()
-        def logits(x): return late_logits(model.stage2, x, mask) if late else model.stage2(x, mask, packed=True)
-        return Held(mask, grid_size(model.stage2.vit), logits)
-    if isinstance(model, PartDiscovery):
-        first = model.read(model.tokens(images))
-        maps, mask_maps = first.part_maps.detach(), first.mask_maps.detach()
-        return Held(first.mask, grid_size(model.vit), lambda x: model.classify(model.tokens(x), maps, mask_maps).logits)
-    if not hasattr(model, "vit"): raise ValueError(f"{type(model).__name__} has no attention map: give iFAM, PDiscoFormer or ERM.")
-    order = attention_rollout(model.vit, images)
+    if isinstance(model, HasMask):
+        mask, logits = model.hold(images)
+        return Held(mask, model.mask_grid(), (lambda x: late_logits(model.stage2, x, mask)) if late else logits)
+    if not isinstance(model, ReadsTokens):
+        raise ValueError(f"{type(model).__name__} has no attention map: give iFAM, PDiscoFormer or ERM.")
+    order = attention_rollout(model.reader(), images)
     mask = torch.zeros_like(order).scatter(1, order.topk(max(1, round(share * order.shape[1])), 1).indices, 1.)
-    return Held(mask, grid_size(model.vit), lambda x: model(x).logits)
+    return Held(mask, grid_size(model.reader()), lambda x: model(x).logits)
 
 # %% ../../nbs/07_analysis/03_faithfulness.ipynb #7f923d02
 REFILLS = ("noise", "other", "nan")  # Gaussian noise in normalised units, another image of the batch, not a number
@@ -129,7 +125,7 @@ def stability(
     generator: torch.Generator,  # of the refills
 ) -> pd.DataFrame:  # a row an image: iou_noise, iou_other (of the masks before and after), holds_noise, holds_other (the prediction)
     "What happens to mask and prediction when the background is replaced."
-    first, grid, out = model(images), grid_size(model.stage2.vit if hasattr(model, "stage2") else model.vit), {}
+    first, grid, out = model(images), model.mask_grid(), {}
     for how in ("noise", "other"):
         again = model(refill(images, pixels(first.mask, grid, images.shape[-2:]), how, generator))
         both, either = first.mask * again.mask, (first.mask + again.mask).clamp(max=1)
@@ -147,8 +143,8 @@ def alone(
     "Predictions from the kept tokens alone, from the removed ones alone, and from none."
     out = {}
     for name, mask in (("kept", held.mask), ("removed", 1 - held.mask), ("nothing", torch.zeros_like(held.mask))):
-        if isinstance(model, PartDiscovery): logits = model(images * pixels(mask, held.grid, images.shape[-2:])).logits
-        else: logits = logits_of_tokens(model, images, mask)
+        if isinstance(model, ReadsTokens): logits = model.from_tokens(images, mask)
+        else: logits = model(images * pixels(mask, held.grid, images.shape[-2:])).logits  # pools a whole image
         out[name] = logits.argmax(1).cpu().numpy()
     return pd.DataFrame(out)
 

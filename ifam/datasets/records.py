@@ -11,6 +11,7 @@ import contextlib
 import contextvars
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 import numpy as np
 import pandas as pd
@@ -261,9 +262,13 @@ class _Records(torch.utils.data.Dataset):
         image = self._image(index)
         record = dict(image=image, label=int(self.labels[index]), group=int(self.group_ids[index]), id=int(self.ids[index]))
         if self.fields: record.update(self._annotations(index, image.size))
-        if self.given: record['mask'] = read_mask(self.given/_mask_name(self.files[index]), image.size)
+        if self.given: record['mask'] = self._given_mask(index, image)
         if self.transform is None: return record
         return self.transform(record) if isinstance(self.transform, Transform) else {**record, 'image': self.transform(image)}
+
+    def _given_mask(self, index, image):
+        if not callable(self.given): return read_mask(self.given/_mask_name(self.files[index]), image.size)
+        return tv_tensors.Mask(torch.from_numpy(self.given(image).astype(np.uint8)))
 
     def __repr__(self):
         fields = ', '.join(('image', 'label', 'group', 'id', *self.fields))
@@ -304,7 +309,7 @@ class ImageTable(_Records):
         self.split, self.transform, self.home = split, transform, self._home(Path(root).expanduser())
         self._keep(self._read())
         self.fields = self._annotate() if (carries if annotations is None else annotations) else ()
-        self.given = None  # folder of masks, see `give_masks`
+        self.given = None  # where masks are from, see `give_masks`
 
 # %% ../../nbs/03_datasets/02_records.ipynb #0e6c3b13
 @patch
@@ -347,9 +352,10 @@ def _keep(self: ImageTable, table):
 @patch
 def give_masks(
     self: ImageTable,
-    folder: str | Path,  # with a picture for each image, of its size and name, but .png
+    folder: str | Path | Callable,  # with a picture for each image, of its size and name, but .png; or what makes H,W bool of an image
 ):
-    "Let records have the masks of a folder in place of the data's own. `FileNotFoundError` for an image without one."
+    "Let records have given masks in place of the data's own. `FileNotFoundError` for an image that the folder has none of."
+    if callable(folder): self.given = folder; return
     listed(pd.DataFrame(dict(file=[_mask_name(f) for f in self.files]), self.lines), folder, folder)
     self.given = Path(folder)
 

@@ -46,6 +46,12 @@ class EarlyMask(nn.Module):
         "Logits from the tokens of the object alone."
         return Output(self.stage2(images, token_mask(mask, self.stage2.vit.patch_embed.grid_size)))
 
+    def reader(self): return self.stage2.vit
+
+    def from_tokens(self, images: Tensor, kept: Tensor, owner: Tensor | None = None) -> Tensor:
+        "See `ifam.model.two_stages.ReadsTokens`."
+        return self.stage2(images, kept.float(), packed=True, owner=owner)
+
     def roles(self) -> dict[str, str]:
         "See `IFAM.roles`."
         return {n: "vit" if n.startswith("stage2.vit.") else "head" for n, _ in self.named_parameters()}
@@ -55,9 +61,9 @@ class EarlyMask(nn.Module):
 class MaskOptions(ERMOptions):
     "Settings of a method that is given masks."
     method: str = "early_mask"
-    masks: str = "annotated"  # whose masks: annotated, or found without labels (`ifam.datasets.found`)
+    masks: str = "annotated"  # whose masks: annotated, or without labels: found (`ifam.datasets.found`), slic (`ifam.datasets.superpixels`)
 
-    def rules(self): return super().rules() | dict(masks=(self.masks in ("annotated", "found"), "give annotated or found"))
+    def rules(self): return super().rules() | dict(masks=(self.masks in ("annotated", "found", "slic"), "give annotated, found or slic"))
 
 # %% ../../nbs/04_methods/04_early_mask.ipynb #e0ef9f40
 class EarlyMaskMethod(Method):

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ..core.config import Config
 from ..model.backbones import check_vit
 from ..model.parts import run_blocks
-from ..model.two_stages import Output, vit_of
+from ..model.masks import make_selective
+from ..model.two_stages import Output, packed_class_token, vit_of
 from .contract import Method
 
 # %% ../../nbs/04_methods/01_erm.ipynb #a6e96eb0
@@ -38,6 +39,12 @@ class ERM(nn.Module):
         "Logits of normalised images B,3,H,W; there are no parts and no mask."
         x = self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(images)))
         return Output(self.head(self.vit.norm(run_blocks(self.vit, x, checkpointing=self.checkpointing)[:, 0])))
+
+    def reader(self): return self.vit
+
+    def from_tokens(self, images: Tensor, kept: Tensor, owner: Tensor | None = None) -> Tensor:
+        "See `ifam.model.two_stages.ReadsTokens`."
+        return self.head(self.vit.norm(packed_class_token(make_selective(self.vit), images, kept > .5, owner)))
 
     def roles(self) -> dict[str, str]:
         "See `IFAM.roles`."

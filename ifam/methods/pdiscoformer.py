@@ -14,6 +14,7 @@ from torch import Tensor
 
 import ifam.model.losses as L
 from ..core.config import Config
+from ..model.backbones import grid_size
 from ..model.parts import PartDiscovery, Stage1Output
 from ..model.two_stages import Output, part_role, vit_of
 from .contract import Method
@@ -58,6 +59,14 @@ class PDiscoFormer(PartDiscovery):
     def complete(self, images: Tensor, readings: list[Stage1Output]) -> list[Output]:
         "See `IFAM.complete`: here nothing is left to do."
         return [Output(first.logits, first.logits, first.part_maps, first.mask, first) for first in readings]
+
+    def mask_grid(self) -> tuple[int, int]: return grid_size(self.vit)
+
+    def hold(self, images: Tensor):
+        "See `ifam.model.two_stages.HasMask`: the part maps are held, but every token was made with all others in view."
+        first = self.read(self.tokens(images))
+        maps, mask_maps = first.part_maps.detach(), first.mask_maps.detach()
+        return first.mask, lambda x: self.classify(self.tokens(x), maps, mask_maps).logits
 
     def roles(self) -> dict[str, str]:
         "See `IFAM.roles`."

@@ -213,10 +213,12 @@ def recipes(
 ) -> dict[str, int]:  # what has the number, to the number
     "The recipes that a run's weights hang on, besides that of its twin."
     from ifam.datasets.found import FOUND_RECIPE
+    from ifam.datasets.superpixels import SLIC_RECIPE
     from ifam.training.loop import LOOP_RECIPE
     out = {"training": LOOP_RECIPE, f"methods.{config.method}": method_named(config.method).recipe,
            f"datasets.{config.dataset}": datasets.registry[config.dataset].recipe}
-    return out | ({"found": FOUND_RECIPE} if vars(config).get("masks") == "found" else {})
+    of_masks = dict(found=FOUND_RECIPE, slic=SLIC_RECIPE)
+    return out | {m: n for m, n in of_masks.items() if vars(config).get("masks") == m}
 
 # %% ../../nbs/09_paper/01_grid.ipynb #82934d0f
 def measuring(

@@ -14,7 +14,7 @@ from pathlib import Path
 import ifam, pandas as pd
 
 from .. import datasets
-from ..methods.contract import configure, methods, preset, setting_names
+from ..methods.contract import configure, finds_parts, methods, preset, setting_names
 from ..measures import evaluation
 from ..training.data import load_split
 from ..training.loop import train
@@ -68,8 +68,8 @@ def changes(
     run,  # a finished `Run`
 ) -> dict[str, float]:  # measure to percent without the first part; empty for a model without parts
     "What a trained model scores when its first part is left out."
+    if not finds_parts(run.config.method): return {}
     trained = load(run.folder)
-    if not hasattr(trained, "intervened"): return {}
     data = load_split(run.config, Path(run.config.data), run.saved["data"]["scored"], annotations=True)
     without = interventions.Intervention((0,))
     predicted = interventions.predict_under(trained, data, [without])[without.name]

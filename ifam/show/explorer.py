@@ -19,10 +19,11 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from ..core.runs import Run, run_folder
-from ..model.two_stages import Output
+from ..model.two_stages import Output, ReadsTokens
 from ..model.calibration import FILE, parts_of
 from ..datasets.transforms import denormalise
 from ..datasets.loading import registry
+from ..methods.contract import finds_parts
 from ..training.data import data_folder, load_split
 from ..training.opened import load
 from ..analysis.interventions import Intervention, outputs_under, ready
@@ -92,7 +93,7 @@ def view(
     "What to show of an image under an intervention, which leaves nothing behind in the model. `ValueError` as `PartDiscovery.intervened`."
     first, plain = parts_of(model), look.plain
     out = outputs_under(model, look.image, [intervention], look.tokens)[0]
-    stages = {"stage 1": "stage1_logits"} | ({"stage 2": "logits"} if hasattr(model, "stage2") else {})
+    stages = {"stage 1": "stage1_logits"} | ({"stage 2": "logits"} if isinstance(model, ReadsTokens) else {})
     return View(
         look.shown, parts_overlay(look.shown, out.part_maps[0].cpu()), seen_by_stage2(look.shown, out.mask[0].cpu()),
         np.bincount(plain.part_maps[0].argmax(0).flatten().cpu(), minlength=first.K + 1)[:first.K] / look.tokens.shape[1],
@@ -214,7 +215,7 @@ class Explorer(widgets.VBox):
         names = [runs] if isinstance(runs, str) else [str(r) for r in runs]
         if not names: raise ValueError("runs is empty: give the name of at least one run, such as 'demo'.")
         configs = [Run(run_folder(n)).config for n in names]
-        said = lambda c: f"({c.method}, K = {c.K})" if hasattr(c, "K") else f"({c.method})"
+        said = lambda c: f"({c.method}, K = {c.K})" if finds_parts(c.method) else f"({c.method})"
         self.make_controls([(f"{n} {said(c)}", n) for n, c in zip(names, configs)])
         self.make_results()
         super().__init__([self.chooser, self.message, self.caption, self.results])

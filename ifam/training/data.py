@@ -18,6 +18,7 @@ from ..core.runs import home, locked
 from ..model.backbones import DEMO, create
 from ..datasets.transforms import eval_transform, train_transform
 from ..datasets.found import DEMO_TRAINING, found_masks, mask_folder, weights_digest
+from ..datasets.superpixels import slic_mask
 from ..methods import contract
 from ..twins import generate as twins
 
@@ -73,7 +74,7 @@ def data_folder(
 # %% ../../nbs/06_training/02_data.ipynb #96417e03
 def given_masks(
     config: Config,  # of the run
-) -> str:  # annotated or found; empty for a method that is given none
+) -> str:  # annotated, found or slic; empty for a method that is given none
     "Whose masks a method is given with its images."
     return getattr(config, "masks", "annotated") if "mask" in contract.method(config.method).needs else ""
 
@@ -108,14 +109,15 @@ def load_split(
         raise ValueError(f"method={config.method!r} reads the object's mask, and the augmentation {config.augmentation!r} moves images "
                          "only: take another.")
     data = datasets.load(config.dataset, folder, split, transform=transform, annotations=annotations or masks == "annotated")
-    if masks == "found":
+    if masks == "slic": data.give_masks(slic_mask)
+    elif masks == "found":
         images = data.home / data.folder
         if not mask_folder(images).is_dir():
             raise FileNotFoundError(f"{mask_folder(images)} is missing: data_prep/found_masks.ipynb makes it, with -p data {images}.")
         data.give_masks(mask_folder(images))
     elif masks and "mask" not in data.fields:
         raise ValueError(f"method={config.method!r} reads the object's mask, and {config.dataset} has none: take cub, waterbirds or "
-                         "waterbirds200, or masks=found.")
+                         "waterbirds200, or masks=found or slic.")
     return data
 
 # %% ../../nbs/06_training/02_data.ipynb #69461fc9
@@ -142,5 +144,5 @@ def describe(
     noted = dict(classes=list(train.classes), groups=list(train.groups), mean=list(mean), std=list(std), metric=train.metric,
                  scored=train.scored[select], train=datasets.fingerprint(train))
     if criterion != "AA": noted["criterion"] = criterion
-    if train.given: noted["masks"] = json.loads((train.given / "found.json").read_text())
+    if train.given: noted["masks"] = "slic" if callable(train.given) else json.loads((train.given / "found.json").read_text())
     return noted
