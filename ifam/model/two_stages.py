@@ -195,8 +195,24 @@ class _TwoStages(nn.Module):
         of_stage2 = lambda name: "vit" if name.startswith("stage2.vit.") else "head"
         return {n: part_role(n) if n.startswith("stage1.") else of_stage2(n) for n, _ in self.named_parameters()}
 
+# %% ../../nbs/02_model/05_two_stages.ipynb #baef3187
+class _Shown(_TwoStages):
+    "What analyses ask of two stages: both a `ReadsTokens` and a `HasMask`."
+    def reader(self) -> VisionTransformer: return self.stage2.vit
+
+    def from_tokens(self, images: Tensor, kept: Tensor, owner: Tensor | None = None) -> Tensor:
+        "See `ReadsTokens`."
+        return self.stage2(images, kept.float(), packed=True, owner=owner)
+
+    def mask_grid(self) -> tuple[int, int]: return grid_size(self.stage2.vit)
+
+    def hold(self, images: Tensor) -> tuple[Tensor, Callable]:
+        "See `HasMask`."
+        mask = self(images).mask.detach()
+        return mask, lambda x: self.stage2(x, mask, packed=True)
+
 # %% ../../nbs/02_model/05_two_stages.ipynb #85fb361c
-class IFAM(_TwoStages):
+class IFAM(_Shown):
     "Two stages joined by a binary mask (paper, section 3)."
     def forward(
         self,
@@ -221,19 +237,6 @@ class IFAM(_TwoStages):
         step = max(1, 2 ** 15 // self.stage2.vit.patch_embed.num_patches)  # masks at a time; bounds memory
         logits = torch.cat([self.stage2(images, m, self.soft_masks, owner=o) for m, o in zip(masks.split(step), owner.split(step))])
         return [Output(logits[w], first.logits, first.part_maps, masks[w], first) for first, w in zip(readings, which)]
-
-    def reader(self) -> VisionTransformer: return self.stage2.vit
-
-    def from_tokens(self, images: Tensor, kept: Tensor, owner: Tensor | None = None) -> Tensor:
-        "See `ReadsTokens`."
-        return self.stage2(images, kept.float(), packed=True, owner=owner)
-
-    def mask_grid(self) -> tuple[int, int]: return grid_size(self.stage2.vit)
-
-    def hold(self, images: Tensor) -> tuple[Tensor, Callable]:
-        "See `HasMask`."
-        mask = self(images).mask.detach()
-        return mask, lambda x: self.stage2(x, mask, packed=True)
 
     def intervened(
         self,
