@@ -40,6 +40,7 @@ class Config(_Settings):
     data: str = ""  # its folder; empty: the generated twin, made on first use
     correlation: float = 0.95  # of the twin's places with the labels of its training images, 0.5 to 1
     twin_size: float = 1.0  # share of the twin's usual number of images
+    twin_seed: int = 2  # of the twin's images; 2 are those that results are reported on, others are for choosing settings
     method: str = "ifam"  # a module of `ifam.methods`
     seed: int = 0  # of weights, order, augmentation and noise
     backbone: str = "vit_base_patch14_reg4_dinov2.lvd142m"  # timm name of the ViT
@@ -68,6 +69,7 @@ def _rules(c: Config) -> dict[str, tuple[bool, str]]:
     out = dict(
         correlation=(0.5 <= c.correlation <= 1, "give a share from 0.5 to 1"),
         twin_size=(0 < c.twin_size <= 10, "give a share above 0, at most 10"),
+        twin_seed=(c.twin_seed >= 0, "give a whole number, 0 or more"),
         epochs=(c.epochs >= 1, "at least one epoch is needed"),
         micro_batch=(c.micro_batch >= 1, "at least one image is needed"),
         batch_size=(

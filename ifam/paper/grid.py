@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['SHAPING', 'ABLATIONS', 'ROW_VARIANTS', 'GRID', 'ABLATED', 'ABLATION_K', 'CORRECTED', 'UNLIKELY', 'ELSEWHERE', 'SMALL',
-           'PROFILES', 'Planned', 'ablation_run', 'planned_rows', 'wanted', 'steps', 'Profile', 'place',
-           'masks_by_found', 'there', 'needs', 'runs_of', 'settings_of', 'resolved', 'recipes', 'measuring',
-           'data_mark', 'weights_mark', 'stamps', 'write_stamps']
+           'PROFILES', 'FACTORS', 'RATES', 'TRIED_ON', 'OWN_RATES', 'Planned', 'ablation_run', 'planned_rows', 'wanted',
+           'steps', 'Profile', 'place', 'masks_by_found', 'there', 'needs', 'runs_of', 'tuned_as', 'tries',
+           'settings_of', 'resolved', 'recipes', 'measuring', 'data_mark', 'weights_mark', 'stamps', 'write_stamps']
 
 # %% ../../nbs/09_paper/01_grid.ipynb #f9ea8fb4
 import dataclasses, hashlib, json
@@ -19,7 +19,7 @@ from .. import datasets
 from ..core.config import Config
 from ..core.runs import write_json
 from ..model.backbones import ASSETS, DEMO
-from ..methods.contract import configure, finds_parts, method as method_named, methods, preset
+from ..methods.contract import configure, finds_parts, method as method_named, methods, preset, setting_names
 from ..methods.ifam import IFAMOptions
 from ..twins.generate import TWINS
 
@@ -46,10 +46,12 @@ class Planned:
     K: int = 0  # parts; 0 for a method without
     variant: str = ""  # a name of ROW_VARIANTS
     seed: int = 0
+    factor: float = 0.0  # of the preset's rates, of a run that tries them; 0: a run of a row
 
     @property
     def name(self) -> str:
         words = [self.dataset, self.method] + [f"K{self.K}"] * (self.K > 0) + [self.variant] * bool(self.variant)
+        words += [f"x{self.factor:g}"] * (self.factor > 0)
         return "-".join(words + [f"seed{self.seed}"])
 
 # %% ../../nbs/09_paper/01_grid.ipynb #23361dfc
@@ -122,12 +124,13 @@ class Profile:
     seeds: int = 1
     settings: dict = dataclasses.field(default_factory=dict)  # dataset to settings that differ from the preset; "" for all
     only: tuple = ()  # words of run names; empty: all
+    tuned: bool = False  # whether learning rates are chosen by tries, see `tries`
 
 # float32 on every machine, so that runs of several make one table
 SMALL = dict(image_size=96, batch_size=8, micro_batch=8, precision="32-true")
 PROFILES = dict(
     paper=Profile("paper"),
-    demo=Profile("demo", 3, {
+    demo=Profile("demo", 3, tuned=True, settings={
         "": SMALL | dict(epochs=2),
         "waterbirds": dict(twin_size=0.4),
         "cub": dict(twin_size=0.3),
@@ -184,11 +187,35 @@ def runs_of(
     p = PROFILES[profile]
     return [r for d in GRID for r in wanted(d, seeds or p.seeds) if not p.only or any(r.name.startswith(word) for word in p.only)]
 
+# %% ../../nbs/09_paper/01_grid.ipynb #4dc0bf9a
+FACTORS = (0.3, 1.0, 3.0)  # of the preset's rates
+RATES = ("lr_vit", "lr_prototypes", "lr_modulation", "lr_head")
+TRIED_ON = 1  # seed of the twin that rates are tried on
+OWN_RATES = ("frozen", "found")  # variants that are tried on their own; an ablation takes the full model's rates
+
+def tuned_as(
+    run: Planned,  # of the grid
+) -> str:
+    "Which runs share their rates: those of one method on one dataset, whatever their K."
+    return "-".join([run.dataset, run.method] + [run.variant] * (run.variant in OWN_RATES))
+
+def tries(
+    runs: list[Planned],  # that want rates
+    profile: str,  # a name of PROFILES
+) -> list[Planned]:  # one a factor for all that share their rates
+    "The runs that choose learning rates: with 8 parts, or as near as there is."
+    if not PROFILES[profile].tuned: return []
+    rows, wanted = {}, {tuned_as(r) for r in runs}
+    for r in runs_of(profile, 1):
+        if tuned_as(r) in wanted and r.variant in ("", *OWN_RATES): rows.setdefault(tuned_as(r), []).append(r)
+    return [dataclasses.replace(min(same, key=lambda r: abs(r.K - 8)), factor=f) for same in rows.values() for f in FACTORS]
+
 # %% ../../nbs/09_paper/01_grid.ipynb #3a65b113
 def settings_of(
     run: Planned,  # of the grid
     profile: str,  # a name of PROFILES
     data: str = "",  # folder below which the datasets lie, each under its name; empty: the twins
+    factors: dict[str, float] = {},  # of rates, by `tuned_as`; 1 for those that are not there
 ) -> dict:  # parameters of nbs/train.ipynb
     "What a run is trained with."
     p = PROFILES[profile]
@@ -197,7 +224,10 @@ def settings_of(
     if run.K: out["K"] = run.K
     if data: out["data"] = str(place(data, run.dataset))
     if data and "rad-dino" in needs(run, profile): out["weights"] = str(place(data, "rad-dino"))
-    return out
+    if run.factor: out["twin_seed"] = TRIED_ON
+    factor = run.factor or factors.get(tuned_as(run), 1.0)
+    if factor == 1: return out
+    return out | {r: float(f"{vars(resolved(out))[r] * factor:.6g}") for r in RATES if r in setting_names(run.method)}
 
 # %% ../../nbs/09_paper/01_grid.ipynb #94dcc508
 def resolved(
@@ -247,10 +277,9 @@ def data_mark(
         marks = [(str(p.relative_to(root)), 0 if p.is_dir() else p.stat().st_size, dated(p)) for p in entries]
         if vars(config).get("masks") == "found": marks += [note.read_text() for note in masks_by_found(root)]
         return dict(folder=str(root), mark=hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:16])
-    from ifam.training.data import TWIN_SEED
     twin = TWINS[dataset]
     options = {k: getattr(config, k, v) for k, v in twin.options.items()}
-    return dict(twin=twin.name, recipe=twin.recipe, seed=TWIN_SEED, size=config.twin_size, options=options)
+    return dict(twin=twin.name, recipe=twin.recipe, seed=config.twin_seed, size=config.twin_size, options=options)
 
 # %% ../../nbs/09_paper/01_grid.ipynb #f8edf776
 def weights_mark(
@@ -264,11 +293,12 @@ def stamps(
     runs: list[Planned],  # of the grid
     profile: str,  # a name of PROFILES
     data: str = "",  # as in `settings_of`
+    factors: dict[str, float] = {},  # as in `settings_of`
 ) -> dict[str, dict]:  # "step/run" to what decides it
     "What each step of each run hangs on, besides the steps before it."
     out = {}
     for run in runs:
-        settings = settings_of(run, profile, data)
+        settings = settings_of(run, profile, data, factors)
         config = resolved(settings)
         out[f"train/{run.name}"] = dict(notebook="train", parameters=settings, config=dataclasses.asdict(config),
                                         data=data_mark(config), weights=weights_mark(config), recipes=recipes(config))

@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['PAGES_RECIPE', 'TABLES', 'FIGURES', 'table_runs', 'opened', 'pages', 'page_stamps', 'plan', 'current', 'take',
            'processors', 'at_once', 'write_plan', 'measured_seconds', 'estimate', 'listed_jobs', 'write_results',
-           'without_runs', 'publish', 'unfinished', 'snakemake', 'reproduce']
+           'without_runs', 'publish', 'unfinished', 'snakemake', 'chosen_rates', 'tuned', 'reproduce']
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #3025c676
 import contextlib, filecmp, json, os, re, shutil, statistics, subprocess, sys
 from pathlib import Path
 
-import pandas as pd
+import numpy as np, pandas as pd
 
 from ..core.runs import atomic, home, locked, write_json
-from .grid import Planned, needs, runs_of, stamps, steps, there, write_stamps
+from .grid import FACTORS, Planned, needs, runs_of, stamps, steps, there, tries, tuned_as, write_stamps
 from . import results
 from . import tables
 from .execution import digest
@@ -135,13 +135,14 @@ def write_plan(
     gpus: int = 0,  # of one training
     root: Path = None,  # the checkout; None: this one
     kept: bool = False,  # take the predictions that the checkout holds of these runs too, where no page opens the run
+    factors: dict[str, float] = {},  # of learning rates, see `ifam.paper.grid.settings_of`
 ) -> list[Planned]:  # the runs that are taken
     "Write plan.json and the stamps, from which the workflow knows all it has to."
     root, out = root or home(), folder / "figures"
     seeds = max([5, *(r.seed + 1 for r in runs)])
     # of a disk that is not there nothing can be said
     listed = [r for r in runs_of(profile, seeds) if not data or all(there(data, d) for d in needs(r, profile))]
-    marks = stamps(listed, profile, data)
+    marks = stamps(listed, profile, data, factors)
     wanted, needed = {r.name for r in runs}, {n for names in opened(runs).values() for n in names}
     here = lambda r: r.name in needed or (folder / f"runs/{r.name}/train.html").is_file()
     others = [r for r in listed if r.name not in wanted or kept and not here(r)]
@@ -200,10 +201,12 @@ def listed_jobs(
 # %% ../../nbs/09_paper/06_reproduce.ipynb #c4e07d1b
 def _to_do(
     jobs: list[tuple[str, str]],  # as `listed_jobs` gives them
-    seconds: float,  # that they take, as far as it is known
-    unknown: int,  # steps that nothing is known of
+    known: dict[tuple[str, str], float],  # as `measured_seconds` gives it
+    gpus: int = 0,  # of one training
 ) -> str:
     "The rest of a sentence that begins with To do."
+    seconds, unknown = estimate(jobs, known)
+    if not gpus: seconds /= at_once()
     count = pd.Series([step.split("-")[0] for step, _ in jobs], dtype=str).value_counts().to_dict()
     out = ", ".join(f"{n} {step}" for step, n in count.items()) or "nothing"
     if seconds: out += f"; about {seconds / 60:.0f} minutes"
@@ -282,6 +285,58 @@ def _made(folder, root, profile, gpus, arguments, say) -> int:  # exit status
     if not late and not code: say(f"All of it is in {root / 'figures' / profile}; open report.html there.")
     return code or bool(late)
 
+# %% ../../nbs/09_paper/06_reproduce.ipynb #c48c19e6
+def chosen_rates(
+    found: dict[str, results.Result],  # name to a finished try
+    tried: list[Planned],  # all of them
+) -> pd.DataFrame:  # a row a try: rates (see `tuned_as`), factor, measure, value in percent, chosen
+    "Which factor each method takes. `ValueError` where one of its tries is missing."
+    if lost := [t.name for t in tried if t.name not in found]: raise ValueError(f"No result of {', '.join(lost)}.")
+    rows = []
+    for t in tried:
+        measured = results.measure([found[t.name]], draws=1)
+        name = next(m for m in ("WGA", "AUC", "AA") if m in measured)
+        rows.append(dict(rates=tuned_as(t), factor=t.factor, measure=name, value=measured[name].value))
+    table = pd.DataFrame(rows, columns=["rates", "factor", "measure", "value"])
+    far = np.log(table["factor"].astype(float)).abs()
+    best = table.assign(far=far).sort_values(["value", "far"], ascending=[False, True]).groupby("rates").head(1).index
+    return table.assign(chosen=table.index.isin(best))
+
+# %% ../../nbs/09_paper/06_reproduce.ipynb #290a8a5a
+def tuned(
+    folder: Path,  # of the profile's runs
+    runs: list[Planned],  # that want rates
+    profile: str,  # a name of `ifam.paper.grid.PROFILES`
+    root: Path,  # the checkout
+    kept: bool,  # take the choices that come with the checkout
+    dry_run: bool,  # only say what would be done
+    arguments: list[str],  # for Snakemake
+    say,  # gets lines of text
+) -> tuple[int, dict[str, float]]:  # exit status; factors of learning rates, by `tuned_as`
+    "Choose the learning rates, by the tries that are missing or out of date."
+    place, file = folder / "tries", folder / "figures/rates.csv"
+    old = [pd.read_csv(f) for f in (root / "figures" / profile / "rates.csv", file) if f.is_file()]
+    old = pd.concat(old).drop_duplicates(["rates", "factor"], keep="last") if old else chosen_rates({}, [])
+    tried = [t for t in tries(runs, profile) if not (kept and tuned_as(t) in set(old["rates"]))]
+    if tried:
+        write_stamps(place / "stamps", stamps(tried, profile))
+        write_json(place / "plan.json", dict(python=sys.executable, checkout=str(root), gpus=0, threads=1, pages={}, taken=[],
+                                             runs={t.name: ["train"] for t in tried}))
+        code, printed = _listed(place, root, 0, arguments)
+        if code: say(printed); return code, {}
+        jobs = listed_jobs(printed)
+        say(f"{len(tried)} tries of learning rates. To do: {_to_do(jobs, measured_seconds(place, place))}.")
+        if dry_run: say("\n".join(f"  try {name}" for _, name in jobs))
+        elif "Nothing to be done" not in printed: code = subprocess.run(snakemake(place, root, 0, *arguments)).returncode
+        if code: return code, {}
+        if not dry_run or not jobs:
+            new = chosen_rates(results.read(place / "figures/runs"), tried)
+            old = pd.concat([old[~old["rates"].isin(new["rates"])], new], ignore_index=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with atomic(file) as copy: old.sort_values(["rates", "factor"]).to_csv(copy, index=False)
+    best = old[old["chosen"].astype(bool)]
+    return 0, dict(zip(best["rates"], best["factor"]))
+
 # %% ../../nbs/09_paper/06_reproduce.ipynb #f41b9e26
 def reproduce(
     profile: str = "demo",  # demo, quick or paper
@@ -307,13 +362,14 @@ def reproduce(
     folder.mkdir(parents=True, exist_ok=True)
     busy = lambda: say(f"Another make reproduce is at work in {folder}: waiting for it.")
     with contextlib.nullcontext() if dry_run else locked(folder.parent / f".{profile}.lock", busy):
-        taken = write_plan(folder, wanted, profile, data, gpus, root, kept)
+        code, factors = tuned(folder, wanted, profile, root, kept, dry_run, arguments, say)
+        if code: return code
+        taken = write_plan(folder, wanted, profile, data, gpus, root, kept, factors)
         if taken: say(f"Taken as they were kept: {len(taken)} runs.")
         code, printed = _listed(folder, root, gpus, arguments)
         if code: say(printed); return code
         jobs = listed_jobs(printed)
-        seconds, unknown = estimate(jobs, measured_seconds(folder, root / "figures" / profile / "runs"))
-        if not gpus: seconds /= at_once()
-        say(f"{len({*wanted, *taken})} runs of the {profile} grid. To do: {_to_do(jobs, seconds, unknown)}.")
+        todo = _to_do(jobs, measured_seconds(folder, root / "figures" / profile / "runs"), gpus)
+        say(f"{len({*wanted, *taken})} runs of the {profile} grid. To do: {todo}.")
         if dry_run: say("\n".join(f"  {step} {name}" for step, name in jobs)); return 0
         return _made(folder, root, profile, gpus, None if "Nothing to be done" in printed else arguments, say)
