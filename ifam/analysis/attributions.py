@@ -24,7 +24,7 @@ def logits_of_tokens(
     "Logits from sets of tokens alone. `ValueError` for a model whose classifier is no vision transformer's class token."
     if hasattr(model, "stage2"): return model.stage2(images, kept.float(), packed=True, owner=owner)
     if not (hasattr(model, "vit") and hasattr(model, "head")):
-        raise ValueError(f"{type(model).__name__} does not classify from a class token: give iFAM or ERM.")
+        raise ValueError(f"{type(model).__name__} does not classify from a ViT's class token: give iFAM, or ERM with such a backbone.")
     return model.head(model.vit.norm(packed_class_token(make_selective(model.vit), images, kept > .5, owner)))
 
 # %% ../../nbs/07_analysis/01_attributions.ipynb #a9c47bfd

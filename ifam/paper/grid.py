@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import datasets
-from ..core.config import Config
+from ..core.config import Config, deciding
 from ..core.runs import write_json
 from ..model.backbones import ASSETS, DEMO
 from ..methods.contract import configure, finds_parts, method as method_named, methods, preset
@@ -268,7 +268,7 @@ def stamps(
     for run in runs:
         settings = settings_of(run, profile, data)
         config = resolved(settings)
-        out[f"train/{run.name}"] = dict(notebook="train", parameters=settings, config=dataclasses.asdict(config),
+        out[f"train/{run.name}"] = dict(notebook="train", parameters=settings, config=deciding(config),
                                         data=data_mark(config), weights=weights_mark(config), recipes=recipes(config))
         for step, given in steps(run).items():
             kind = step.split("-")[0]

@@ -14,6 +14,7 @@ from pathlib import Path
 import ifam, pandas as pd
 
 from .. import datasets
+from ..core.config import deciding
 from ..methods.contract import configure, methods, preset, setting_names
 from ..measures import evaluation
 from ..training.data import load_split
@@ -59,7 +60,7 @@ def first_steps(
     losses = {k: v for row in run.metrics for k, v in row.items() if k.startswith("stage") or f"w_{k}" in vars(config)}  # of the last phase
     table = evaluation.summary(pd.read_parquet(run.path("predictions.parquet")), metric=run.saved["data"]["metric"]).dropna(subset="value")
     twin = {f"twins.{TWINS[dataset].name}": TWINS[dataset].recipe} if dataset in TWINS else {}
-    settings = json.dumps({k: v for k, v in vars(config).items() if k != "data"})
+    settings = json.dumps({k: v for k, v in deciding(config).items() if k != "data"})
     return dict(recipes=recipes(config) | measuring("intervene", dataset) | twin, settings=sha256(settings.encode()).hexdigest()[:12],
                 losses=losses, scores=dict(zip(table["metric"], table["value"])), changes=changes(run))
 
