@@ -950,6 +950,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                  'ifam.paper.grid.Planned.name': ('09_paper/grid.html#planned.name', 'ifam/paper/grid.py'),
                                  'ifam.paper.grid.Profile': ('09_paper/grid.html#profile', 'ifam/paper/grid.py'),
                                  'ifam.paper.grid.ablation_run': ('09_paper/grid.html#ablation_run', 'ifam/paper/grid.py'),
+                                 'ifam.paper.grid.carried_out': ('09_paper/grid.html#carried_out', 'ifam/paper/grid.py'),
                                  'ifam.paper.grid.data_mark': ('09_paper/grid.html#data_mark', 'ifam/paper/grid.py'),
                                  'ifam.paper.grid.masks_by_found': ('09_paper/grid.html#masks_by_found', 'ifam/paper/grid.py'),
                                  'ifam.paper.grid.measuring': ('09_paper/grid.html#measuring', 'ifam/paper/grid.py'),
