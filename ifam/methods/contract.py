@@ -77,6 +77,7 @@ class Training(PlainTraining):
     "How its steps and its ends go, unless a method does it in its own way."
     def optimizer(self, groups: list[dict]) -> torch.optim.Optimizer:
         "The optimiser of the phase, for parameters grouped by rate and decay."
+        if self.config.optimizer == "sgd": return torch.optim.SGD(groups, momentum=0.9)
         return torch.optim.AdamW(groups, betas=(0.9, 0.999))
 
     def rate(self, epoch: int) -> float:

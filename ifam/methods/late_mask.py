@@ -20,16 +20,24 @@ class LateMask(ERM):
     "A ViT whose last tokens are read inside a given mask."
     reads = ("mask",)  # of a record, besides the image
 
+    def features(
+        self,
+        images: Tensor,  # B,3,H,W normalised
+        mask: Tensor,  # B,H,W pixels above 0 are the object
+    ) -> Tensor:  # B,D
+        "The tokens of the object, which have seen everything."
+        kept = token_mask(mask, self.vit.patch_embed.grid_size)
+        x = self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(images)))
+        tokens = self.vit.norm(run_blocks(self.vit, x, checkpointing=self.checkpointing))[:, self.vit.num_prefix_tokens:]
+        return (tokens * kept[..., None]).mean(1)
+
     def forward(
         self,
         images: Tensor,  # B,3,H,W normalised
         mask: Tensor,  # B,H,W pixels above 0 are the object
     ) -> Output:
-        "Logits from the tokens of the object, which have seen everything."
-        kept = token_mask(mask, self.vit.patch_embed.grid_size)
-        x = self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(images)))
-        tokens = self.vit.norm(run_blocks(self.vit, x, checkpointing=self.checkpointing))[:, self.vit.num_prefix_tokens:]
-        return Output(self.head((tokens * kept[..., None]).mean(1)))
+        "Logits from the tokens of the object alone."
+        return Output(self.head(self.features(images, mask)))
 
 # %% ../../nbs/04_methods/05_late_mask.ipynb #13b8670b
 @dataclass(frozen=True)

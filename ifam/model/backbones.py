@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['DEMO', 'ASSETS', 'demo_architecture', 'hf_names', 'demo_vit', 'weights_folder', 'read_state_dict', 'is_hf_dinov2',
-           'from_hf_dinov2', 'check_vit', 'load_vit', 'to_hf_dinov2', 'architecture', 'hub_address', 'hf_folder',
-           'find_weights', 'create', 'unfuse_attention', 'grid_size']
+           'from_hf_dinov2', 'check_vit', 'load_all', 'load_vit', 'to_hf_dinov2', 'check_name', 'bare', 'architecture',
+           'hub_address', 'hf_folder', 'find_weights', 'fetched', 'create', 'unfuse_attention', 'grid_size']
 
 # %% ../../nbs/02_model/00_backbones.ipynb #ea68a31d
 import json, os, re
@@ -96,6 +96,22 @@ def check_vit(
     return vit
 
 # %% ../../nbs/02_model/00_backbones.ipynb #65eb129f
+def load_all(
+    model: nn.Module,  # receives the weights
+    state: dict[str, torch.Tensor],  # with the names of the model
+    source: str,  # named in errors
+) -> nn.Module:  # the same model
+    "Load weights that have to be complete. `ValueError` names what does not fit."
+    own, kind = model.state_dict(), "ViT" if isinstance(model, VisionTransformer) else type(model).__name__
+    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    wrong = [f"{k} is {tuple(state[k].shape)}, not {tuple(own[k].shape)}"
+             for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
+    if missing or unknown or wrong:
+        raise ValueError(f"{source} does not fit this {kind}: {len(missing)} missing {missing[:3]}, {len(unknown)} unknown {unknown[:3]}, "
+                         f"{len(wrong)} of another shape {sorted(wrong)[:3]}. Is it the right architecture?")
+    model.load_state_dict(state)
+    return model
+
 def load_vit(
     vit: VisionTransformer,  # receives the weights; its size decides the size of the position embedding
     state: dict[str, torch.Tensor],  # timm's, DINOv2's or Hugging Face's names
@@ -103,18 +119,10 @@ def load_vit(
 ) -> VisionTransformer:  # the same model
     "Load weights of any of the three namings, resampling the position embedding. `ValueError` names what does not fit."
     if is_hf_dinov2(state): state = from_hf_dinov2(state)
-    try: state = checkpoint_filter_fn(dict(state), vit)
+    try: state = checkpoint_filter_fn(dict(state), vit, adapt_layer_scale=True)  # as DeiT III's own files have it
     except Exception as error: raise ValueError(f"{source} does not fit this ViT: {error}") from error
-    state = {k: v for k, v in state.items() if not k.startswith(("head.", "head_dist."))}
-    own = vit.state_dict()
-    missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    wrong = [f"{k} is {tuple(state[k].shape)}, not {tuple(own[k].shape)}"
-             for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
-    if missing or unknown or wrong:
-        raise ValueError(f"{source} does not fit this ViT: {len(missing)} missing {missing[:3]}, {len(unknown)} unknown {unknown[:3]}, "
-                         f"{len(wrong)} of another shape {sorted(wrong)[:3]}. Is it the right architecture?")
-    vit.load_state_dict(state)
-    return vit
+    return load_all(vit, {k: v for k, v in state.items() if not k.startswith(("head.", "head_dist."))}, source)
+
 
 # %% ../../nbs/02_model/00_backbones.ipynb #e42b0ada
 def to_hf_dinov2(
@@ -136,21 +144,39 @@ def to_hf_dinov2(
     return out
 
 # %% ../../nbs/02_model/00_backbones.ipynb #091559d4
+def check_name(
+    name: str,  # a timm name or `DEMO`
+):
+    "`ValueError` for a model, or weights of a model, that timm has not."
+    kind, _, tag = name.partition(".")
+    if kind == DEMO: return
+    if not timm.is_model(name):
+        near = timm.list_models(f"*{kind[:20]}*")[:5]
+        raise ValueError(f"timm has no model {name!r}" + (f"; near it: {', '.join(near)}." if near else "."))
+    there = timm.list_pretrained(f"{kind}.*")
+    if tag and name not in there: raise ValueError(f"timm has no weights {name!r}; of this model there are {', '.join(there) or 'none'}.")
+
+def bare(
+    name: str,  # a timm name or `DEMO`
+    image_size: int,  # side in pixels
+    **arguments,  # of timm's network
+) -> nn.Module:  # random weights, no classifier
+    "Any network of that name at that size. `ValueError` for a name timm lacks or a size that a ViT's patch does not divide."
+    check_name(name)
+    if name.split(".")[0] == DEMO: model = demo_vit(img_size=image_size)
+    else:
+        size = dict(img_size=image_size) if timm.get_pretrained_cfg(name).fixed_input_size else {}  # others take any
+        model = timm.create_model(name, pretrained=False, num_classes=0, **size, **arguments)
+    patch = model.patch_embed.patch_size[0] if isinstance(model, VisionTransformer) else 1
+    if image_size % patch: raise ValueError(f"image_size={image_size} is not a multiple of the patch of {name} ({patch} pixels).")
+    return model
+
 def architecture(
     name: str,  # a timm name or `DEMO`
     image_size: int,  # side in pixels
 ) -> VisionTransformer:  # random weights
-    "The bare ViT of that name at that size. `ValueError` for a name timm lacks or a size that its patch does not divide."
-    if name.split(".")[0] != DEMO and not timm.is_model(name):
-        near = timm.list_models(f"*{name.split('.')[0][:20]}*")[:5]
-        raise ValueError(f"timm has no model {name!r}" + (f"; near it: {', '.join(near)}." if near else "."))
-    try:
-        vit = demo_vit(img_size=image_size) if name.split(".")[0] == DEMO else timm.create_model(
-            name, pretrained=False, img_size=image_size, num_classes=0)
-    except TypeError as error: raise ValueError(f"{name} is not a vision transformer of a fixed image size: {error}") from error
-    patch = check_vit(vit).patch_embed.patch_size[0]
-    if image_size % patch: raise ValueError(f"image_size={image_size} is not a multiple of the patch of {name} ({patch} pixels).")
-    return vit
+    "The bare ViT of that name at that size. `ValueError` as `bare`, and for what is no such ViT."
+    return check_vit(bare(name, image_size))
 
 # %% ../../nbs/02_model/00_backbones.ipynb #f3b52563
 def hub_address(
@@ -189,6 +215,19 @@ def find_weights(
     return next((file for file in here if file.is_file()), None)
 
 # %% ../../nbs/02_model/00_backbones.ipynb #6ce7a7b5
+def fetched(
+    name: str,  # of the weights
+    address: str,  # where they are published
+    get,  # callable without arguments that fetches them
+):  # what `get` gives
+    "`FileNotFoundError` says which file to fetch where there is no network, and where to put it."
+    try: return get()
+    except Exception as error:
+        place = weights_folder() / f"{name}{Path(address).suffix}"
+        raise FileNotFoundError(
+            f"The weights of {name} could not be fetched ({type(error).__name__}). Fetch {address} on a machine with a network "
+            f"and save it as {place}, or give weights=PATH.") from error
+
 def create(
     name: str = "vit_base_patch14_reg4_dinov2.lvd142m",  # a timm name or `DEMO`; the default is the paper's
     image_size: int = 518,  # side in pixels, a multiple of the patch
@@ -199,13 +238,8 @@ def create(
     if weights == "none": return vit
     source = find_weights(name, weights)
     if source is None:
-        address, place = hub_address(name), weights_folder() / f"{name}.safetensors"
-        try: state = timm.create_model(name, pretrained=True, img_size=image_size, num_classes=0).state_dict()
-        except Exception as error:
-            raise FileNotFoundError(
-                f"The weights of {name} could not be fetched ({type(error).__name__}). Fetch {address} on a machine with a network "
-                f"and save it as {place}, or give weights=PATH.") from error
-        return load_vit(vit, state, address)
+        get = lambda: timm.create_model(name, pretrained=True, img_size=image_size, num_classes=0).state_dict()
+        return load_vit(vit, fetched(name, hub_address(name), get), hub_address(name))
     state = hf_folder(source, vit) if source.is_dir() else read_state_dict(source)
     return load_vit(vit, state, str(source))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import ifam, pandas as pd
 
 from .. import datasets
+from ..core.config import deciding
 from ..methods.contract import configure, finds_parts, methods, preset, setting_names
 from ..measures import evaluation
 from ..training.data import load_split
@@ -48,18 +49,18 @@ def first_steps(
     dataset: str,  # a name of TRAINED
     root: Path,  # of the twins
     runs: Path,  # gets the run's folder
-) -> dict:  # recipes, losses, scores and changes under an intervention; None for a method that needs masks or groups where there are none
+) -> dict:  # recipes, losses, scores and changes under an intervention; None for a method that needs masks, groups or classes where there are none
     "What a method does on a dataset in its first steps, in numbers."
     small = {k: v for k, v in TINY.items() if k in setting_names(method)}
     config = configure(**preset("demo", dataset, method) | small | dict(data=str(tiny(dataset, root))))
     try: run = train(config, Path(runs) / f"{dataset}-{method}")
     except ValueError as error:
-        if "reads the object's mask" in str(error) or "needs groups" in str(error): return None
+        if any(why in str(error) for why in ("reads the object's mask", "needs groups", "needs ImageNet")): return None
         raise
     losses = {k: v for row in run.metrics for k, v in row.items() if k.startswith("stage") or f"w_{k}" in vars(config)}  # of the last phase
     table = evaluation.summary(pd.read_parquet(run.path("predictions.parquet")), metric=run.saved["data"]["metric"]).dropna(subset="value")
     twin = {f"twins.{TWINS[dataset].name}": TWINS[dataset].recipe} if dataset in TWINS else {}
-    settings = json.dumps({k: v for k, v in vars(config).items() if k != "data"})
+    settings = json.dumps({k: v for k, v in deciding(config).items() if k != "data"})
     return dict(recipes=recipes(config) | measuring("intervene", dataset) | twin, settings=sha256(settings.encode()).hexdigest()[:12],
                 losses=losses, scores=dict(zip(table["metric"], table["value"])), changes=changes(run))
 

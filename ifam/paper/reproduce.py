@@ -33,7 +33,7 @@ def table_runs(
     runs: list[Planned],  # of the grid
 ) -> list[str]:  # names
     "The runs that a table has cells for."
-    rows = tables.paper().query("table == @table").to_dict("records")
+    rows = tables.paper().query("table == @table").to_dict("records") + tables.ours(table)
     wanted = {r.name for row in rows for r in tables.runs_for(row["method"], row["dataset"], row["K"], 9)}
     if table == "5": wanted |= {r.name for r in runs if r.variant.startswith("gradient")}
     return [r.name for r in runs if r.name in wanted]

@@ -10,12 +10,13 @@ __all__ = ['TWIN_SEED', 'normalisation', 'reporting', 'data_folder', 'given_mask
 import contextlib, json, shutil
 from pathlib import Path
 
-import timm, torch
+import torch
 
 from .. import datasets
 from ..core.config import Config
 from ..core.runs import home, locked
 from ..model.backbones import DEMO, create
+from ..model.networks import pixel_statistics
 from ..datasets.transforms import eval_transform, train_transform
 from ..datasets.found import DEMO_TRAINING, found_masks, mask_folder, weights_digest
 from ..datasets.superpixels import slic_mask
@@ -28,9 +29,7 @@ def normalisation(
 ) -> tuple[tuple, tuple]:  # mean, std of each channel
     "What the dataset says of its pixel values, else what the backbone expects."
     own = getattr(datasets.registry[config.dataset], "normalisation", None)
-    if own: return own
-    cfg = None if config.backbone.split(".")[0] == DEMO else timm.get_pretrained_cfg(config.backbone)
-    return (tuple(cfg.mean), tuple(cfg.std)) if cfg else (timm.data.IMAGENET_DEFAULT_MEAN, timm.data.IMAGENET_DEFAULT_STD)
+    return own or pixel_statistics(config.backbone)
 
 # The demo's settings were chosen on the twins of seeds 0 and 1. Of this one's test images only CUB's were looked at before,
 # see `ifam.core.config`.

@@ -19,7 +19,8 @@ def normalised_decay(
     config: Config,  # of the run
     n_train: int,  # images in the training split
 ) -> float:
-    "Weight decay of one step (paper, Appendix A)."
+    "Weight decay of one step (paper, Appendix A). SGD adds it to the gradient, and takes it as it is."
+    if config.optimizer == "sgd": return config.weight_decay
     return config.weight_decay * math.sqrt(1 / (max(1, n_train // config.batch_size) * config.epochs))
 
 # %% ../../nbs/06_training/00_rates.ipynb #c4b355cd
