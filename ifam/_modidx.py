@@ -565,6 +565,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                        'ifam.methods.contract.Draw.order': ( '04_methods/contract.html#draw.order',
                                                                              'ifam/methods/contract.py'),
                                        'ifam.methods.contract.Looking': ('04_methods/contract.html#looking', 'ifam/methods/contract.py'),
+                                       'ifam.methods.contract.Looking.features': ( '04_methods/contract.html#looking.features',
+                                                                                   'ifam/methods/contract.py'),
                                        'ifam.methods.contract.Method': ('04_methods/contract.html#method', 'ifam/methods/contract.py'),
                                        'ifam.methods.contract.Method.__init__': ( '04_methods/contract.html#method.__init__',
                                                                                   'ifam/methods/contract.py'),
