@@ -271,6 +271,7 @@ def validate(self: Trainer) -> dict:
 @patch
 def next_phase(self: Trainer):
     "What the finished phase found is handed on, and the next one begins. A process that dies meanwhile does it again."
+    if self.phase.end == "best" and self.best: self.weights.load_state_dict(self.best["weights"])
     self.known = {**self.known, **self.method.hand_on(self.looking)}
     self.start(self.number + 1)
     self.save()
