@@ -22,7 +22,7 @@ from ..core.runs import logits_of
 class Phase:
     "A stretch of training."
     name: str  # as the history and the state call it
-    epochs: int
+    epochs: int  # 0 where all is done when it is over
     start: str = "fresh"  # its first weights: fresh ones, or the best or the last of the phase before
     end: str = "last"  # the weights that `hand_on` looks at: those of the last epoch, or of the best
 
@@ -111,6 +111,7 @@ class Method(Training):
     source = ""  # where it is from
     recipe = 1  # raised when the same settings come to give other weights
     needs = ()  # what it reads of a training record besides image and label: group, mask
+    reads = ()  # what of it its model is given to predict, too
     reweighs = False  # whether images count differently, see `image_weights`
     criterion = "AA"  # what selects its best epoch where a setting does not say it
     trained_on = ()  # datasets of the grid, for a method that stands in it by its own name

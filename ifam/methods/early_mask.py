@@ -67,7 +67,7 @@ class MaskOptions(ERMOptions):
 
 # %% ../../nbs/04_methods/04_early_mask.ipynb #e0ef9f40
 class EarlyMaskMethod(Method):
-    label, needs = "early mask", ("mask",)
+    label, needs, reads = "early mask", ("mask",), EarlyMask.reads
     source = "Aniraj, Dantas, Ienco, Marcos: Masking Strategies for Background Bias Removal. ICCVW 2023"
     Options = MaskOptions
 

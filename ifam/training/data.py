@@ -102,8 +102,9 @@ def load_split(
     augment: bool = False,  # the training transform
     annotations: bool = False,  # masks too, where the data has them
 ):
-    "A split with the transform of the configuration. `ValueError` or `FileNotFoundError` where the method reads masks and there are none."
-    make, masks = train_transform if augment else eval_transform, given_masks(config)
+    "A split with the transform of the configuration. `ValueError` or `FileNotFoundError` where masks that the method reads are missing."
+    make = train_transform if augment else eval_transform
+    masks = given_masks(config) if split == "train" or "mask" in contract.method(config.method).reads else ""
     transform = make(config.image_size, *normalisation(config), datasets.registry[config.dataset].augmentation or config.augmentation)
     if masks and transform.image_only:
         raise ValueError(f"method={config.method!r} reads the object's mask, and the augmentation {config.augmentation!r} moves images "
@@ -116,8 +117,8 @@ def load_split(
             raise FileNotFoundError(f"{mask_folder(images)} is missing: data_prep/found_masks.ipynb makes it, with -p data {images}.")
         data.give_masks(mask_folder(images))
     elif masks and "mask" not in data.fields:
-        raise ValueError(f"method={config.method!r} reads the object's mask, and {config.dataset} has none: take cub, waterbirds or "
-                         "waterbirds200, or masks=found or slic.")
+        raise ValueError(f"method={config.method!r} reads the object's mask, and {config.dataset} has none: take cub, waterbirds, "
+                         "waterbirds200 or siim_acr" + ", or masks=found or slic" * hasattr(config, "masks") + ".")
     return data
 
 # %% ../../nbs/06_training/02_data.ipynb #69461fc9
