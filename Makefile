@@ -1,7 +1,7 @@
 # make demo     train iFAM on generated data, measure it, show what it attends to (about 15 minutes on 2 cores). PRESET=small: the same with DINOv2 ViT-S/14 at 224 px
 # make test     check everything: notebooks, exports, tests (at most 20 minutes)
 # make check    the checks that need only seconds: notebooks clean, exports in sync, README current
-# make table    the methods side by side, three seeds each: hours, goes on where it was stopped. KEPT=1: take the predictions that come with the checkout
+# make table    the methods side by side on Waterbirds, rates tuned, three seeds each: a part of the next, hours, goes on where it was stopped
 # make reproduce  every table and figure of the paper: about four hours, goes on where it was stopped. QUICK=1: minutes, a handful of images.
 #                 PROFILE=paper DATA=/path: the real data. KEPT=1: take the predictions that come with the checkout. RUNS=/path, ONLY=names, SEEDS=n, GPUS=n, ARGS=--dry-run: see nbs/09_paper/06_reproduce.ipynb
 # make readme   execute nbs/index.ipynb and write README.md from it
@@ -45,9 +45,8 @@ test: $(READY)
 check: $(READY)
 	@$(BIN)/python -m pytest -q tests/test_repo.py
 
-table: $(READY)
-	@mkdir -p runs/table
-	@$(call run_notebook,nbs/table.ipynb,runs/table/table.ipynb,$(if $(KEPT),-p kept True))
+table:
+	@$(MAKE) --no-print-directory reproduce ONLY=waterbirds-
 
 PROFILE ?= $(if $(QUICK),quick,demo)
 reproduce: $(READY)

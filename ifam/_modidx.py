@@ -1215,6 +1215,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                    'ifam.paper.tables.readable': ('09_paper/tables.html#readable', 'ifam/paper/tables.py'),
                                    'ifam.paper.tables.row_name': ('09_paper/tables.html#row_name', 'ifam/paper/tables.py'),
                                    'ifam.paper.tables.runs_for': ('09_paper/tables.html#runs_for', 'ifam/paper/tables.py'),
+                                   'ifam.paper.tables.side_by_side': ('09_paper/tables.html#side_by_side', 'ifam/paper/tables.py'),
                                    'ifam.paper.tables.words': ('09_paper/tables.html#words', 'ifam/paper/tables.py'),
                                    'ifam.paper.tables.write': ('09_paper/tables.html#write', 'ifam/paper/tables.py'),
                                    'ifam.paper.tables.written': ('09_paper/tables.html#written', 'ifam/paper/tables.py')},

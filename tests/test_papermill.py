@@ -57,24 +57,6 @@ def test_evaluate_says_what_a_run_is(house, tmp_path):
     assert done.returncode and "it is not the folder of a finished run" in done.stderr
 
 
-def test_the_table_goes_from_runs_to_a_page(house, tmp_path):
-    "One seed, one rate: every row of the table is trained, kept and compared; the second time nothing is trained, nor from what was kept alone."
-    small = ("-y", "{seeds: [0], factors: [1.0]}")
-    def table(*more):
-        words = ["-p", "twin_size", "0.02", "-p", "epochs", "1", "-p", "weights", "none", "-p", "K", "2", "-p", "out", str(tmp_path / "figures"), *small, *more]
-        return subprocess.run([sys.executable, "-m", "papermill", str(ROOT / "nbs/table.ipynb"), str(tmp_path / "table.ipynb"), "--no-progress-bar", *words],
-                              cwd=tmp_path, capture_output=True, text=True, timeout=900)
-    done = table(); assert done.returncode == 0, done.stderr[-3000:]
-    rows = pd.read_csv(tmp_path / "figures" / "table_main.csv")
-    assert set(rows["method"]) == {"ERM", "PDiscoFormer", "iFAM", "iFAM, straight_through=none", "ERM, 50 %"} and rows["WGA"].between(0, 100).all()
-    runs = {f: f.stat().st_mtime_ns for f in (house / "runs" / "table").glob("*/model.safetensors")}
-    done = table(); assert done.returncode == 0, done.stderr[-3000:]
-    assert {f: f.stat().st_mtime_ns for f in runs} == runs
-    for f in runs: shutil.rmtree(f.parent)
-    done = table("-p", "kept", "True"); assert done.returncode == 0, done.stderr[-3000:]
-    assert not any(f.exists() for f in runs) and pd.read_csv(tmp_path / "figures" / "table_main.csv").equals(rows)
-
-
 def test_a_run_is_corrected_and_audited(finished, tmp_path):
     "Both notebooks on a finished run: numbers in a csv, one page that needs nothing else; the model that comes back is calibrated."
     done = papermill("nbs/intervene.ipynb", tmp_path / "intervene.ipynb", "run", finished, cwd=tmp_path)

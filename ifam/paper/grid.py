@@ -20,7 +20,7 @@ from .. import datasets
 from ..core.config import Config, deciding
 from ..core.runs import write_json
 from ..model.backbones import ASSETS, DEMO
-from ..methods.contract import configure, finds_parts, method as method_named, methods, preset, setting_names
+from ..methods.contract import configure, finds_parts, method as method_named, methods, of, preset, setting_names
 from ..methods.ifam import IFAMOptions
 from ..twins.generate import TWINS
 
@@ -42,7 +42,8 @@ NETWORKS = dict(  # ERM on another network; and networks that are evaluated on I
     resnet50_in1k=dict(backbone="resnet50.a1_in1k"), resnet152_in1k=dict(backbone="resnet152.a1h_in1k"),
     vitb_in1k=dict(backbone="deit3_base_patch16_224.fb_in1k"), vitl_in1k=dict(backbone="deit3_large_patch16_224.fb_in1k"))
 # of methods without parts: the backbone frozen; masks found without labels
-ROW_VARIANTS = ABLATIONS | NETWORKS | dict(frozen=dict(freeze=True), found=dict(masks="found"))
+ROW_VARIANTS = ABLATIONS | NETWORKS | dict(
+    frozen=dict(freeze=True), found=dict(masks="found"), uncorrelated=dict(correlation=0.5))
 
 # %% ../../nbs/09_paper/01_grid.ipynb #01c79763
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def ablation_run(
 GRID = dict(  # dataset: rows of method, numbers of parts, variant
     waterbirds=[("erm", (0,), "frozen"), ("erm", (0,), ""),
                 *((m, (0,), v) for m in ("early_mask", "late_mask") for v in ("", "found")),
-                ("pdiscoformer", (4, 8, 16), ""), ("ifam", (1, 4, 8, 16), ""), ("erm", (0,), "resnet50"), ("erm", (0,), "vitb")],
+                ("pdiscoformer", (4, 8, 16), ""), ("ifam", (1, 4, 8, 16), ""), ("erm", (0,), "resnet50"), ("erm", (0,), "vitb"),
+                ("erm", (0,), "uncorrelated"), ("ifam", (8,), "gradient_none")],
     metashift=[("erm", (0,), "frozen"), ("erm", (0,), ""), ("early_mask", (0,), "found"), ("late_mask", (0,), "found"),
                ("pdiscoformer", (2, 4, 8), ""), ("ifam", (1, 2, 4, 8), ""), ("erm", (0,), "resnet50"), ("erm", (0,), "vitb")],
     cub=[(method, (0,), variant) for method in ("erm", "early_mask", "late_mask") for variant in ("frozen", "")]
@@ -202,7 +204,8 @@ def runs_of(
     if profile not in PROFILES: raise ValueError(f"PROFILE={profile!r}: there is {', '.join(PROFILES)}.")
     p = PROFILES[profile]
     runs = dict.fromkeys(carried_out(r, profile) for d in GRID for r in wanted(d, seeds or p.seeds))
-    return [r for r in runs if not p.only or any(r.name.startswith(word) for word in p.only)]
+    there = lambda r: p.preset != "paper" or r.variant != "uncorrelated"  # of real photographs there is no such set
+    return [r for r in runs if there(r) and (not p.only or any(r.name.startswith(word) for word in p.only))]
 
 # %% ../../nbs/09_paper/01_grid.ipynb #4dc0bf9a
 FACTORS = (0.3, 1.0, 3.0)  # of the preset's rates
@@ -225,7 +228,9 @@ def tries(
     rows, wanted = {}, {tuned_as(r) for r in runs}
     for r in runs_of(profile, 1):
         if tuned_as(r) in wanted and r.variant in ("", *OWN_RATES): rows.setdefault(tuned_as(r), []).append(r)
-    return [dataclasses.replace(min(same, key=lambda r: abs(r.K - 8)), factor=f) for same in rows.values() for f in FACTORS]
+    trains = lambda r: any(phase.epochs for phase in of(resolved(settings_of(r, profile))).phases())
+    one = [r for same in rows.values() if trains(r := min(same, key=lambda r: abs(r.K - 8)))]
+    return [dataclasses.replace(r, factor=f) for r in one for f in FACTORS]
 
 # %% ../../nbs/09_paper/01_grid.ipynb #3a65b113
 def settings_of(

@@ -55,7 +55,9 @@ def pages(
     taken: list[Planned] = (),  # runs of which the predictions alone are there
 ) -> dict[str, list[str]]:  # page to the names of the runs that it reads
     "The pages that can be made of some runs."
-    return {f"table_{t}": needed for t in TABLES if (needed := table_runs(t, [*runs, *taken]))} | opened(runs)
+    out = {f"table_{t}": needed for t in TABLES if (needed := table_runs(t, [*runs, *taken]))}
+    compared = [n for names in tables.side_by_side([*runs, *taken]).values() for n in names]
+    return out | (dict(table_methods=compared) if compared else {}) | opened(runs)
 
 def page_stamps(
     found: dict[str, list[str]],  # as `pages` gives it

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'METRICS', 'SHOWN', 'DATA', 'TRAINED_ON', 'AS_PUBLISHED', 'MAIN', 'paper', 'written', 'ours',
-           'intervention_name', 'runs_for', 'Kept', 'command', 'beside', 'cell', 'cells', 'words', 'row_name',
-           'readable', 'footnotes', 'markdown', 'picture', 'write', 'order']
+           'intervention_name', 'runs_for', 'Kept', 'command', 'side_by_side', 'beside', 'cell', 'cells', 'words',
+           'row_name', 'readable', 'footnotes', 'markdown', 'picture', 'write', 'order']
 
 # %% ../../nbs/09_paper/05_tables.ipynb #87d065c8
 import re
@@ -123,6 +123,17 @@ def command(
     name = runs[0].name.rpartition("-seed")[0]
     if runs[0].name not in listed: return f"not in the {kept.profile} grid"
     return f"make reproduce PROFILE={kept.profile}{' DATA=/path' * kept.real} ONLY={name}-seed"
+
+# %% ../../nbs/09_paper/05_tables.ipynb #29f661de
+def side_by_side(
+    runs: list[Planned],  # of the grid
+    dataset: str = "waterbirds",  # that they are trained on
+) -> dict[str, list[str]]:  # row to the names of its runs, one a seed
+    "Every method and variant of a dataset, of each the number of parts that is nearest to 8."
+    own = [r for r in runs if r.dataset == dataset]
+    row = lambda r: ", ".join(["ERM" if r.method == "erm" else method_named(r.method).label] + [r.variant.replace("_", " ")] * bool(r.variant))
+    nearest = {row(r): min((s.K for s in own if row(s) == row(r)), key=lambda K: abs(K - 8)) for r in own}
+    return {name: [r.name for r in own if row(r) == name and r.K == K] for name, K in nearest.items()}
 
 # %% ../../nbs/09_paper/05_tables.ipynb #ffc3f6b9
 def beside(
