@@ -76,6 +76,7 @@ class AttentiveProbeOptions(Config):
     "Settings of an attentive probe."
     method: str = "attentive_probe"
     heads: int = 0  # of the attention; 0: one for each 64 features of the backbone
+    lr_head: float = 1e-3  # of the probe and its classifier
 
     def rules(self): return super().rules() | dict(heads=(self.heads >= 0, "give 0 or more"))
 
