@@ -63,7 +63,7 @@ def hold(
         first = model.read(model.tokens(images))
         maps, mask_maps = first.part_maps.detach(), first.mask_maps.detach()
         return Held(first.mask, grid_size(model.vit), lambda x: model.classify(model.tokens(x), maps, mask_maps).logits)
-    if not hasattr(model, "vit"): raise ValueError(f"{type(model).__name__} has no attention map: give iFAM, PDiscoFormer, or ERM with a ViT.")
+    if not hasattr(model, "vit"): raise ValueError(f"{type(model).__name__} has no attention map: give iFAM, PDiscoFormer or a ViT's ERM.")
     order = attention_rollout(model.vit, images)
     mask = torch.zeros_like(order).scatter(1, order.topk(max(1, round(share * order.shape[1])), 1).indices, 1.)
     return Held(mask, grid_size(model.vit), lambda x: model(x).logits)

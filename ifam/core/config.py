@@ -43,7 +43,7 @@ class Config(_Settings):
     twin_size: float = 1.0  # share of the twin's usual number of images
     method: str = "ifam"  # a module of `ifam.methods`
     seed: int = 0  # of weights, order, augmentation and noise
-    backbone: str = "vit_base_patch14_reg4_dinov2.lvd142m"  # timm name of the ViT; a method that masks nothing takes any of `ifam.model.networks`
+    backbone: str = "vit_base_patch14_reg4_dinov2.lvd142m"  # timm name of the ViT, or any of `ifam.model.networks` to mask nothing
     weights: str = ""  # file or Hugging Face Dinov2 folder; empty: the published ones; "none": random
     image_size: int = 518  # pixels
     # the loop
