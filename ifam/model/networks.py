@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TORCHVISION', 'MAE', 'torchvision_names', 'elsewhere', 'timm_name', 'pixel_statistics', 'from_torchvision',
-           'download', 'state_of', 'reads_class_token', 'published', 'network', 'backbone_of']
+           'download_weights', 'state_of', 'reads_class_token', 'published', 'network', 'backbone_of']
 
 # %% ../../nbs/02_model/07_networks.ipynb #265c7804
 import re
@@ -69,7 +69,7 @@ def from_torchvision(
     return out
 
 # %% ../../nbs/02_model/07_networks.ipynb #db89812c
-def download(
+def download_weights(
     name: str,  # of a network
     address: str,  # of its weights
 ) -> Path:  # the file
@@ -87,7 +87,7 @@ def state_of(
 ) -> tuple[dict[str, Tensor], str]:  # with the names of the source, the classifier among them; where they are from
     "The weights of a network. `FileNotFoundError` where there are none."
     source = find_weights(name, weights)
-    if source is None and (address := elsewhere(name)): source = download(name, address)
+    if source is None and (address := elsewhere(name)): source = download_weights(name, address)
     if source is None:
         size, address = dict(img_size=image_size) if isinstance(model, VisionTransformer) else {}, hub_address(name)
         return fetched(name, address, lambda: timm.create_model(name, pretrained=True, **size).state_dict()), address
