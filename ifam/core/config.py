@@ -44,7 +44,7 @@ class Config(_Settings):
     twin_seed: int = 2  # of the twin's images; 2 are those that results are reported on, others are for choosing settings
     method: str = "ifam"  # a module of `ifam.methods`
     seed: int = 0  # of weights, order, augmentation and noise
-    backbone: str = "vit_base_patch14_reg4_dinov2.lvd142m"  # timm name of the ViT; a method that masks nothing takes any of `ifam.model.networks`
+    backbone: str = "vit_base_patch14_reg4_dinov2.lvd142m"  # timm name of the ViT, or any of `ifam.model.networks` to mask nothing
     weights: str = ""  # file or Hugging Face Dinov2 folder; empty: the published ones; "none": random
     image_size: int = 518  # pixels
     # the loop

@@ -36,7 +36,8 @@ ABLATIONS = dict(  # name in the paper's tables: settings that differ from the f
     **{f"part_dropout_{p}": dict(part_dropout=p) for p in (0.5, 0.3, 0.1, 0.0)},
     **{f"gradient_{g}": dict(straight_through=g) for g in ("derivative", "none")})
 NETWORKS = dict(  # ERM on another network; and networks that are evaluated on ImageNet as they are
-    resnet50=dict(backbone="resnet50.tv_in1k", image_size=224, optimizer="sgd", batch_size=16, lr_vit=1e-3, lr_head=1e-3, weight_decay=1e-4),
+    resnet50=dict(backbone="resnet50.tv_in1k", image_size=224, optimizer="sgd", batch_size=16, lr_vit=1e-3, lr_head=1e-3,
+                  weight_decay=1e-4),
     vitb=dict(backbone="deit3_base_patch16_224.fb_in1k", image_size=224),
     dinov2_vitl=dict(backbone="vit_large_patch14_reg4_dinov2.lvd142m"),
     resnet50_in1k=dict(backbone="resnet50.a1_in1k"), resnet152_in1k=dict(backbone="resnet152.a1h_in1k"),

@@ -49,7 +49,7 @@ def first_steps(
     dataset: str,  # a name of TRAINED
     root: Path,  # of the twins
     runs: Path,  # gets the run's folder
-) -> dict:  # recipes, losses, scores and changes under an intervention; None for a method that needs masks, groups or classes where there are none
+) -> dict:  # recipes, losses, scores and changes under an intervention; None for a method that needs what the data has not
     "What a method does on a dataset in its first steps, in numbers."
     small = {k: v for k, v in TINY.items() if k in setting_names(method)}
     config = configure(**preset("demo", dataset, method) | small | dict(data=str(tiny(dataset, root))))

@@ -222,8 +222,8 @@ def readable(
     table: pd.DataFrame,  # as `cells` gives it
 ) -> pd.DataFrame:  # wide: one row a method, K and intervention; strings
     """The table as one reads it: methods and columns in the paper's order, K rising; a change stands in its measure's column,
-    with a sign; a row that nothing fills says what would, and one that another run fills has a star. Kept, shape, seeds and n have one value a dataset,
-    in the columns' order; † marks a mean with a run that failed."""
+    with a sign; a row that nothing fills says what would, one that another run fills has a star.
+    Kept, shape, seeds and n have one value a dataset, in the columns' order; † marks a mean with a run that failed."""
     first = lambda column: {v: i for i, v in enumerate(dict.fromkeys(table[column]))}
     places = {c: first(c) for c in ("method", "intervention")}
     in_order = lambda c: c.map(places[c.name]) if c.name in places else c
