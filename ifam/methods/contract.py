@@ -15,6 +15,7 @@ import numpy as np, torch
 from torch import Tensor, nn
 
 from ..core.config import PAPER, SIZES, Config, checked, fast_precision, parameters
+from ..core.runs import logits_of
 
 # %% ../../nbs/04_methods/00_contract.ipynb #e30c3d7f
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Phase:
     name: str  # as the history and the state call it
     epochs: int
     start: str = "fresh"  # its first weights: fresh ones, or the best or the last of the phase before
+    end: str = "last"  # the weights that `hand_on` looks at: those of the last epoch, or of the best
 
 # %% ../../nbs/04_methods/00_contract.ipynb #038a9b8c
 @dataclass(frozen=True)
@@ -48,6 +50,17 @@ class Looking:
     predict: Callable  # a dataset to a table of predictions, see `ifam.measures.evaluation.predict`
     train: Callable  # without arguments: the training split as it is evaluated
     val: object = None  # the split that selects, where there is one
+
+    def features(
+        self,
+        layer: nn.Module,  # of the model, whose answer is the logits, or has them as its mean
+        dataset,  # as `predict` takes it
+    ) -> np.ndarray:  # n,D
+        "What such a layer reads of every image, over all processes: for a while it hands on what it is given."
+        handle = layer.register_forward_hook(lambda layer, given, answer: given[0])
+        try:
+            with torch.compiler.set_stance("force_eager"): return logits_of(self.predict(dataset))
+        finally: handle.remove()
 
 # %% ../../nbs/04_methods/00_contract.ipynb #9af2a8c9
 class PlainTraining:
@@ -82,6 +95,10 @@ class Training(PlainTraining):
     def rate(self, epoch: int) -> float:
         "Factor of the base rates in an epoch of the phase, counted from 0: a cosine to 0, no warm-up (paper, Appendix A)."
         return 0.5 * (1 + float(np.cos(np.pi * epoch / self.phase.epochs)))
+
+    def renew(self, epoch: int, seen: Looking) -> dict[str, Tensor]:
+        "What the method finds anew before an epoch of the phase, counted from 0: it joins `known`, and is saved with the state."
+        return {}
 
     def hand_on(self, seen: Looking) -> dict[str, Tensor]:
         "What the finished phase tells later ones: it becomes `known`, and is saved with the run."
