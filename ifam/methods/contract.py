@@ -97,6 +97,10 @@ class Training(PlainTraining):
         "Factor of the base rates in an epoch of the phase, counted from 0: a cosine to 0, no warm-up (paper, Appendix A)."
         return 0.5 * (1 + float(np.cos(np.pi * epoch / self.phase.epochs)))
 
+    def renew(self, epoch: int, seen: Looking) -> dict[str, Tensor]:
+        "What the method finds anew before an epoch of the phase, counted from 0: it joins `known`, and is saved with the state."
+        return {}
+
     def hand_on(self, seen: Looking) -> dict[str, Tensor]:
         "What the finished phase tells later ones: it becomes `known`, and is saved with the run."
         return {}

@@ -41,7 +41,7 @@ METHODS = dict(  # name in paper.csv: how it is written, method and variant of t
     vitb_erm=("ViT-B, ERM", ("erm", "vitb")), vitl_erm=("ViT-L, ERM", ("published", "vitl_in1k")),
     dinov2_vitl=("DINOv2 ViT-L", ("erm", "dinov2_vitl")), dinov2_vitb_pca=("DINOv2 ViT-B, PCA, approximation", ("dino_pca", "")),
     resnet50_masktune=("ResNet-50, MaskTune", None), resnet50_groupdro=("ResNet-50, GroupDRO", ("group_dro", "")),
-    resnet50_disc=("ResNet-50, DISC", None), resnet50_jtt=("ResNet-50, JTT", ("jtt", "")), resnet50_george=("ResNet-50, GEORGE", ("george", "")),
+    resnet50_disc=("ResNet-50, DISC", ("disc", "")), resnet50_jtt=("ResNet-50, JTT", ("jtt", "")), resnet50_george=("ResNet-50, GEORGE", ("george", "")),
     resnet50_lle=("ResNet-50, LLE", None), vitb_swag_lle=("ViT-B SWAG, LLE", None), vitb_mae_lle=("ViT-B MAE, LLE", None),
     vitl_mae_lle=("ViT-L MAE, LLE", None),
     bbox_erm=("ERM, boxes", ("bbox_erm", "")), segmentation_erm=("ERM, masks", ("segmentation_erm", "")),

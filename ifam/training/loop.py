@@ -148,7 +148,7 @@ def restore(self: Trainer, state: dict | None):
     if state is None: return
     if "known" not in state:
         raise ValueError(f"{self.run.folder} was stopped under an earlier version and cannot go on: remove it, and train anew.")
-    self.known = state["known"]
+    self.known = self.method.known = state["known"]
     if state["number"] != self.number: self.start(state["number"])
     for name in POSITION: setattr(self, name, state[name])
     for name, value in state["memory"].items(): self.memory[name].copy_(value)
@@ -222,6 +222,7 @@ def one_epoch(self: Trainer, asked: list, bar):
     "The rest of the current epoch. KeyboardInterrupt, with the state saved, where a stop was asked for."
     factor = self.method.rate(self.epoch - self.first)
     for group in self.optimizer.param_groups: group["lr"] = group["base_lr"] * factor
+    if not self.step: self.known = self.method.known = {**self.known, **self.method.renew(self.epoch - self.first, self.looking)}
     steps = epoch_batches(len(self.train), self.config, self.epoch, self.fabric.global_rank, self.fabric.world_size, self.draw)
     left = steps[self.step:]
     loader = DataLoader(Augmented(self.shown, self.config.seed, self.epoch, self.method.needs), batch_sampler=[m for s in left for m in s],
