@@ -31,13 +31,20 @@ class ERM(nn.Module):
         nn.init.trunc_normal_(self.head.weight, std=0.02); nn.init.zeros_(self.head.bias)
         self.vit.requires_grad_(not freeze)
 
+    def features(
+        self,
+        images: Tensor,  # B,3,H,W normalised
+    ) -> Tensor:  # B,D
+        "The class token, which the classifier reads."
+        x = self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(images)))
+        return self.vit.norm(run_blocks(self.vit, x, checkpointing=self.checkpointing)[:, 0])
+
     def forward(
         self,
         images: Tensor,  # B,3,H,W normalised
     ) -> Output:
         "Logits of normalised images B,3,H,W; there are no parts and no mask."
-        x = self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(images)))
-        return Output(self.head(self.vit.norm(run_blocks(self.vit, x, checkpointing=self.checkpointing)[:, 0])))
+        return Output(self.head(self.features(images)))
 
     def roles(self) -> dict[str, str]:
         "See `IFAM.roles`."

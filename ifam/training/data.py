@@ -75,7 +75,9 @@ def given_masks(
     config: Config,  # of the run
 ) -> str:  # annotated or found; empty for a method that is given none
     "Whose masks a method is given with its images."
-    return getattr(config, "masks", "annotated") if "mask" in contract.method(config.method).needs else ""
+    kind = contract.method(config.method)
+    masks = getattr(config, "masks", "annotated") if "mask" in (*kind.needs, *kind.shown_with) else ""
+    return "" if masks == "none" else masks
 
 # %% ../../nbs/06_training/02_data.ipynb #0c7d4b78
 def twin_masks(
@@ -102,9 +104,10 @@ def load_split(
     annotations: bool = False,  # masks too, where the data has them
 ):
     "A split with the transform of the configuration. `ValueError` or `FileNotFoundError` where the method reads masks and there are none."
-    make, masks = train_transform if augment else eval_transform, given_masks(config)
+    make, read = train_transform if augment else eval_transform, "mask" in contract.method(config.method).needs
+    masks = given_masks(config) if read or augment else ""  # else `shown` reads them, of training images
     transform = make(config.image_size, *normalisation(config), datasets.registry[config.dataset].augmentation or config.augmentation)
-    if masks and transform.image_only:
+    if read and transform.image_only:
         raise ValueError(f"method={config.method!r} reads the object's mask, and the augmentation {config.augmentation!r} moves images "
                          "only: take another.")
     data = datasets.load(config.dataset, folder, split, transform=transform, annotations=annotations or masks == "annotated")
