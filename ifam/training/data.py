@@ -67,7 +67,7 @@ def data_folder(
     root = home() / "data" / "-".join(name)
     with reporting(progress, "twin") as report:
         twins.generate(config.dataset, root, TWIN_SEED, config.twin_size, progress=report, **options)
-    if given_masks(config) == "found": twin_masks(config, root, progress)
+    if given_masks(config) == "found" and "train" in datasets.registry[config.dataset].splits: twin_masks(config, root, progress)
     return root
 
 # %% ../../nbs/06_training/02_data.ipynb #96417e03
