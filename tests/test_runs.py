@@ -92,7 +92,7 @@ def test_two_processes_score_every_image_once(house, finished):
     assert np.isfinite(two["logit_0"]).all()
 
 
-@pytest.mark.parametrize("method", ["erm", "group_dro", "jtt", "dino_pca"])
+@pytest.mark.parametrize("method", ["erm", "group_dro", "jtt", "masktune", "dino_pca"])
 def test_two_processes_learn_as_one(house, method):
     "Gradients are averaged over processes, and images weighed over all of them: without chance in the losses, two processes end where one does, to rounding."
     settings = dict(method=method, batch_size=16, micro_batch=4, epochs=1, precision="32-true")

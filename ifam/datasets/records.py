@@ -9,6 +9,7 @@ __all__ = ['PICTURES', 'collected', 'fault', 'refuse', 'read_image', 'as_mask', 
 # %% ../../nbs/03_datasets/02_records.ipynb #e27aa4ef
 import contextlib
 import contextvars
+import copy
 import os
 import warnings
 from collections.abc import Callable
@@ -258,13 +259,19 @@ class _Records(torch.utils.data.Dataset):
     "One record an image, as a loader asks for it."
     def __len__(self): return len(self.files)
 
-    def __getitem__(self, index):
+    def stored(self, index):
+        "A record as it lies on the disk, its image a PIL image."
         image = self._image(index)
         record = dict(image=image, label=int(self.labels[index]), group=int(self.group_ids[index]), id=int(self.ids[index]))
         if self.fields: record.update(self._annotations(index, image.size))
         if self.given: record['mask'] = self._given_mask(index, image)
+        return record
+
+    def __getitem__(self, index):
+        record = self.stored(index)
+        if self.change: record = self.change(record, index)
         if self.transform is None: return record
-        return self.transform(record) if isinstance(self.transform, Transform) else {**record, 'image': self.transform(image)}
+        return self.transform(record) if isinstance(self.transform, Transform) else {**record, 'image': self.transform(record['image'])}
 
     def _given_mask(self, index, image):
         if not callable(self.given): return read_mask(self.given/_mask_name(self.files[index]), image.size)
@@ -309,7 +316,7 @@ class ImageTable(_Records):
         self.split, self.transform, self.home = split, transform, self._home(Path(root).expanduser())
         self._keep(self._read())
         self.fields = self._annotate() if (carries if annotations is None else annotations) else ()
-        self.given = None  # where masks are from, see `give_masks`
+        self.given = self.change = None  # where masks are from, see `give_masks`; see `changed`
 
 # %% ../../nbs/03_datasets/02_records.ipynb #0e6c3b13
 @patch
@@ -358,6 +365,16 @@ def give_masks(
     if callable(folder): self.given = folder; return
     listed(pd.DataFrame(dict(file=[_mask_name(f) for f in self.files]), self.lines), folder, folder)
     self.given = Path(folder)
+
+@patch
+def changed(
+    self: ImageTable,
+    change,  # function of a stored record and its index, to the record that the transform gets
+) -> ImageTable:  # another one; this one stays
+    "The same images, other pictures: painted over, say, or with a field more."
+    other = copy.copy(self)
+    other.change = change
+    return other
 
 # %% ../../nbs/03_datasets/02_records.ipynb #81209709
 @patch

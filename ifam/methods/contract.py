@@ -80,6 +80,9 @@ class PlainTraining:
         "Numbers that the method keeps over the steps of the phase, at first; they are saved with the state."
         return {}
 
+    def ready(self, model: nn.Module):
+        "The first touch on the weights that the phase begins with, such as what is frozen from now on."
+
     def image_weights(self, memory: dict[str, Tensor], losses: dict[str, Tensor], batch: dict[str, Tensor]) -> Tensor:  # n
         """How much each image of a whole step counts in its loss, where the method reweighs. `losses` and `batch` are of all n images,
         over micro-batches and processes; `memory` may be changed in place."""
@@ -116,6 +119,7 @@ class Method(Training):
     recipe = 1  # raised when the same settings come to give other weights
     needs = ()  # what it reads of a training record besides image and label: group, mask
     reads = ()  # what of it its model is given to predict, too
+    shown_with = ()  # what `shown` reads of a stored record besides these, before the transform: mask
     reweighs = False  # whether images count differently, see `image_weights`
     criterion = "AA"  # what selects its best epoch where a setting does not say it
     trained_on = ()  # datasets of the grid, for a method that stands in it by its own name

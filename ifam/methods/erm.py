@@ -33,6 +33,9 @@ class KeepsStatistics(nn.Module):
 # %% ../../nbs/04_methods/01_erm.ipynb #a2ba7587
 class _Plain(KeepsStatistics):
     "What analyses ask of a plain classifier, see `ifam.model.two_stages.ReadsTokens`."
+    @property
+    def network(self) -> nn.Module: return self.vit if hasattr(self, "vit") else self.backbone
+
     def reader(self):
         "`ValueError` for a network without a class token."
         if hasattr(self, "backbone"): raise ValueError(f"{type(self.backbone).__name__} has no class token: this needs ERM on a ViT.")

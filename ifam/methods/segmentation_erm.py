@@ -41,7 +41,7 @@ def patch_tokens(
     images: Tensor,  # B,3,H,W normalised
 ) -> Tensor:  # B,N,D
     "Patch tokens after the final norm."
-    vit = model.vit
+    vit = model.reader()
     x = vit.norm_pre(vit._pos_embed(vit.patch_embed(images)))
     return vit.norm(run_blocks(vit, x, checkpointing=model.checkpointing))[:, vit.num_prefix_tokens:]
 
@@ -98,7 +98,7 @@ class SegmentationERMMethod(ERMMethod):
         return model
 
     def losses(self, model, batch):
-        share = token_share(self.target(batch["mask"]), model.vit.patch_embed.grid_size)
+        share = token_share(self.target(batch["mask"]), model.reader().patch_embed.grid_size)
         return {"stage2": pixel_loss(model.pixels(batch["image"]), share).mean()}
 
 # %% ../../nbs/04_methods/15_segmentation_erm.ipynb #c86bc179

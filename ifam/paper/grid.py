@@ -184,9 +184,10 @@ def needs(
     profile: str,  # a name of PROFILES
 ) -> set[str]:  # names for `place`; DATASET_masks_found are masks
     "What a run reads, itself and when it is measured."
+    masks = ROW_VARIANTS.get(run.variant, {}).get("masks") or getattr(method_named(run.method).Options, "masks", "")
     return {run.dataset, *([ELSEWHERE[run.dataset]] if run.dataset in ELSEWHERE else []),
             *(["rad-dino"] if run.dataset == "siim_acr" and PROFILES[profile].preset == "paper" and run.variant not in NETWORKS else []),
-            *([f"{run.dataset}_masks_found"] if ROW_VARIANTS.get(run.variant, {}).get("masks") == "found" else [])}
+            *([f"{run.dataset}_masks_found"] if masks == "found" else [])}
 
 # %% ../../nbs/09_paper/01_grid.ipynb #fa2d5c84
 def carried_out(

@@ -15,7 +15,7 @@ import ifam, pandas as pd
 
 from .. import datasets
 from ..core.config import deciding
-from ..methods.contract import configure, finds_parts, methods, preset, setting_names
+from ..methods.contract import configure, finds_parts, method as method_named, methods, preset, setting_names
 from ..measures import evaluation
 from ..training.data import load_split
 from ..training.loop import train
@@ -52,6 +52,7 @@ def first_steps(
 ) -> dict:  # recipes, losses, scores and changes under an intervention; None for a method that needs what the data has not
     "What a method does on a dataset in its first steps, in numbers."
     small = {k: v for k, v in TINY.items() if k in setting_names(method)}
+    if getattr(method_named(method).Options, "masks", "") == "found": small["masks"] = "none"  # of so few images there are none
     config = configure(**preset("demo", dataset, method) | small | dict(data=str(tiny(dataset, root))))
     try: run = train(config, Path(runs) / f"{dataset}-{method}")
     except ValueError as error:

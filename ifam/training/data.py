@@ -68,7 +68,7 @@ def data_folder(
     root = home() / "data" / "-".join(name)
     with reporting(progress, "twin") as report:
         twins.generate(config.dataset, root, config.twin_seed, config.twin_size, progress=report, **options)
-    if given_masks(config) == "found": twin_masks(config, root, progress)
+    if given_masks(config) == "found" and "train" in datasets.registry[config.dataset].splits: twin_masks(config, root, progress)
     return root
 
 # %% ../../nbs/06_training/02_data.ipynb #96417e03
@@ -76,7 +76,9 @@ def given_masks(
     config: Config,  # of the run
 ) -> str:  # annotated, found or slic; empty for a method that is given none
     "Whose masks a method is given with its images."
-    return getattr(config, "masks", "annotated") if "mask" in contract.method(config.method).needs else ""
+    kind = contract.method(config.method)
+    masks = getattr(config, "masks", "annotated") if "mask" in (*kind.needs, *kind.shown_with) else ""
+    return "" if masks == "none" else masks
 
 # %% ../../nbs/06_training/02_data.ipynb #0c7d4b78
 def twin_masks(
@@ -102,11 +104,12 @@ def load_split(
     augment: bool = False,  # the training transform
     annotations: bool = False,  # masks too, where the data has them
 ):
-    "A split with the transform of the configuration. `ValueError` or `FileNotFoundError` where masks that the method reads are missing."
-    make = train_transform if augment else eval_transform
-    masks = given_masks(config) if split == "train" or "mask" in contract.method(config.method).reads else ""
+    "A split with the transform of the configuration. `ValueError` or `FileNotFoundError` where the method reads masks and there are none."
+    make, kind = train_transform if augment else eval_transform, contract.method(config.method)
+    asked = augment or "mask" in kind.reads or split == "train" and "mask" in kind.needs
+    masks = given_masks(config) if asked else ""
     transform = make(config.image_size, *normalisation(config), datasets.registry[config.dataset].augmentation or config.augmentation)
-    if masks and transform.image_only:
+    if masks and "mask" in kind.needs and transform.image_only:
         raise ValueError(f"method={config.method!r} reads the object's mask, and the augmentation {config.augmentation!r} moves images "
                          "only: take another.")
     data = datasets.load(config.dataset, folder, split, transform=transform, annotations=annotations or masks == "annotated")

@@ -121,8 +121,8 @@ def start(self: Trainer, number: int):
     self.memory = {name: value.to(self.fabric.device) for name, value in self.method.memory(self.train).items()}
     seed_all(self.config.seed, *[number] * (number > 0))
     model = self.method.build(len(self.train.classes))
-    if self.phase.start == "best" and self.best: model.load_state_dict(self.best["weights"])
-    elif self.phase.start != "fresh": model.load_state_dict(self.weights.state_dict())
+    if self.phase.start != "fresh": model.load_state_dict(self.weights.state_dict())
+    self.method.ready(model)
     if self.fabric.device.type == "cpu": unfuse_attention(model)
     optimizer = self.method.optimizer(parameter_groups(model, self.config, len(self.train)))
     if self.config.compile: model.compile()
@@ -272,8 +272,8 @@ def validate(self: Trainer) -> dict:
 @patch
 def next_phase(self: Trainer):
     "What the finished phase found is handed on, and the next one begins. A process that dies meanwhile does it again."
-    if self.phase.end == "best" and self.best: self.weights.load_state_dict(self.best["weights"])
-    self.known = {**self.known, **self.method.hand_on(self.looking)}
+    if "best" in (self.phase.end, self.phases[self.number + 1].start) and self.best: self.weights.load_state_dict(self.best["weights"])
+    self.known = {**self.known, **self.method.hand_on(self.looking)}  # of the weights that the next phase begins with
     self.start(self.number + 1)
     self.save()
 
