@@ -41,7 +41,7 @@ METHODS = dict(  # name in paper.csv: how it is written, method and variant of t
     vitb_erm=("ViT-B, ERM", None), vitl_erm=("ViT-L, ERM", None),
     dinov2_vitl=("DINOv2 ViT-L", None), dinov2_vitb_pca=("DINOv2 ViT-B, PCA mask", None),
     resnet50_masktune=("ResNet-50, MaskTune", None), resnet50_groupdro=("ResNet-50, GroupDRO", None),
-    resnet50_disc=("ResNet-50, DISC", None), resnet50_jtt=("ResNet-50, JTT", None), resnet50_george=("ResNet-50, GEORGE", None),
+    resnet50_disc=("ResNet-50, DISC", None), resnet50_jtt=("ResNet-50, JTT", None), resnet50_george=("ResNet-50, GEORGE", ("george", "")),
     resnet50_lle=("ResNet-50, LLE", None), vitb_swag_lle=("ViT-B SWAG, LLE", None), vitb_mae_lle=("ViT-B MAE, LLE", None),
     vitl_mae_lle=("ViT-L MAE, LLE", None), bbox_erm=("ERM, boxes", None), segmentation_erm=("ERM, masks", None),
     early_mask_gt=("early mask, ground truth", ("early_mask", "")), late_mask_gt=("late mask, ground truth", ("late_mask", "")),
