@@ -64,7 +64,7 @@ def clusters_of(
     points: np.ndarray,  # n,d of a class
     most: int,  # clusters that are tried
     seed: int,  # of the mixtures' starts
-) -> np.ndarray:  # n ids from 0, no id without an image
+) -> np.ndarray:  # n ids from 0, in the order of the clusters' means, no id without an image
     "Clusters of a class, as many as make the largest mean silhouette; of equals the larger number."
     from sklearn.mixture import GaussianMixture
     points, best = np.asarray(points, float), (-np.inf, np.zeros(len(points), int))
@@ -73,7 +73,8 @@ def clusters_of(
         said = GaussianMixture(k, n_init=3, random_state=seed).fit_predict(points)
         ids = np.unique(said, return_inverse=True)[1]  # a Gaussian may be nobody's
         if ids.max() and (score := mean_silhouette(points, ids)) >= best[0]: best = score, ids
-    return best[1]
+    first = [points[best[1] == i, 0].mean() for i in range(best[1].max() + 1)]
+    return np.argsort(np.argsort(first))[best[1]]
 
 # %% ../../nbs/04_methods/10_george.ipynb #8c1d6ea3
 def subclasses(
