@@ -45,8 +45,9 @@ def components(
     features: np.ndarray,  # n,D of the images of a class
 ) -> np.ndarray:  # n,2, or fewer columns where n or D is smaller
     "The first principal components."
-    from sklearn.decomposition import PCA
-    return PCA(min(2, *features.shape), svd_solver="full").fit_transform(features.astype(float))
+    centred = features.astype(float) - features.mean(0, dtype=float)
+    u, size, _ = np.linalg.svd(centred, full_matrices=False)
+    return (u * size)[:, :2]
 
 # %% ../../nbs/04_methods/10_george.ipynb #37b1d95a
 def mean_silhouette(
@@ -63,15 +64,17 @@ def clusters_of(
     points: np.ndarray,  # n,d of a class
     most: int,  # clusters that are tried
     seed: int,  # of the mixtures' starts
-) -> np.ndarray:  # n ids from 0, no id without an image
+) -> np.ndarray:  # n ids from 0, in the order of the clusters' means, no id without an image
     "Clusters of a class, as many as make the largest mean silhouette; of equals the larger number."
     from sklearn.mixture import GaussianMixture
     points, best = np.asarray(points, float), (-np.inf, np.zeros(len(points), int))
-    for k in range(2, min(most, len(points) - 1, len(np.unique(points, axis=0))) + 1):
+    different = len(np.unique(points.round(6), axis=0))  # less is rounding; no Gaussian is narrower than 1e-3
+    for k in range(2, min(most, len(points) - 1, different) + 1):
         said = GaussianMixture(k, n_init=3, random_state=seed).fit_predict(points)
         ids = np.unique(said, return_inverse=True)[1]  # a Gaussian may be nobody's
         if ids.max() and (score := mean_silhouette(points, ids)) >= best[0]: best = score, ids
-    return best[1]
+    first = [points[best[1] == i, 0].mean() for i in range(best[1].max() + 1)]
+    return np.argsort(np.argsort(first))[best[1]]
 
 # %% ../../nbs/04_methods/10_george.ipynb #8c1d6ea3
 def subclasses(
