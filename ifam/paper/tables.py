@@ -37,7 +37,6 @@ METHODS = dict(  # name in paper.csv: how it is written, method and variant of t
     pdiscoformer=("PDiscoFormer", ("pdiscoformer", "")), ifam=("iFAM", ("ifam", "")),
     **{f"ifam:{a}": (a.replace("_", " ").replace("full", "full model").replace("k1", "K = 1")
                      .replace("stage1", "stage-1").replace("stage2", "stage 2"), ("ablation", a)) for a in ABLATIONS},
-<<<<<<< HEAD
     resnet50_erm=("ResNet-50, ERM", ("erm", "resnet50")), resnet152_erm=("ResNet-152, ERM", ("published", "resnet152_in1k")),
     vitb_erm=("ViT-B, ERM", ("erm", "vitb")), vitl_erm=("ViT-L, ERM", ("published", "vitl_in1k")),
     dinov2_vitl=("DINOv2 ViT-L", ("erm", "dinov2_vitl")), dinov2_vitb_pca=("DINOv2 ViT-B, PCA, approximation", ("dino_pca", "")),
@@ -46,15 +45,6 @@ METHODS = dict(  # name in paper.csv: how it is written, method and variant of t
     resnet50_lle=("ResNet-50, LLE", ("lle", "")), vitb_swag_lle=("ViT-B SWAG, LLE", ("lle", "")),
     vitb_mae_lle=("ViT-B MAE, LLE", ("lle", "")), vitl_mae_lle=("ViT-L MAE, LLE", ("lle", "")),
     bbox_erm=("ERM, boxes", ("bbox_erm", "")), segmentation_erm=("ERM, masks", ("segmentation_erm", "")),
-=======
-    resnet50_erm=("ResNet-50, ERM", None), resnet152_erm=("ResNet-152, ERM", None),
-    vitb_erm=("ViT-B, ERM", None), vitl_erm=("ViT-L, ERM", None),
-    dinov2_vitl=("DINOv2 ViT-L", None), dinov2_vitb_pca=("DINOv2 ViT-B, PCA mask", None),
-    resnet50_masktune=("ResNet-50, MaskTune", None), resnet50_groupdro=("ResNet-50, GroupDRO", None),
-    resnet50_disc=("ResNet-50, DISC", None), resnet50_jtt=("ResNet-50, JTT", None), resnet50_george=("ResNet-50, GEORGE", ("george", "")),
-    resnet50_lle=("ResNet-50, LLE", None), vitb_swag_lle=("ViT-B SWAG, LLE", None), vitb_mae_lle=("ViT-B MAE, LLE", None),
-    vitl_mae_lle=("ViT-L MAE, LLE", None), bbox_erm=("ERM, boxes", None), segmentation_erm=("ERM, masks", None),
->>>>>>> h-george
     early_mask_gt=("early mask, ground truth", ("early_mask", "")), late_mask_gt=("late mask, ground truth", ("late_mask", "")),
     early_mask_found=("early mask, FOUND", ("early_mask", "found")), late_mask_found=("late mask, FOUND", ("late_mask", "found")),
     early_mask_seg_frozen=("early mask, segmentation, frozen", ("early_mask", "frozen")),
