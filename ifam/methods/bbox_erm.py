@@ -30,4 +30,4 @@ class BBoxERMOptions(SegmentationERMOptions):
 
 class BBoxERMMethod(SegmentationERMMethod):
     label, Options, recipe = "BBox-ERM", BBoxERMOptions, 1
-    target = staticmethod(filled_box)
+    target, also = staticmethod(filled_box), "of the masks only the box"

@@ -120,6 +120,7 @@ class Method(Training):
     needs = ()  # what it reads of a training record besides image and label: group, mask
     reads = ()  # what of it its model is given to predict, too
     shown_with = ()  # what `shown` reads of a stored record besides these, before the transform: mask
+    also = ""  # what it is told or shown besides labels, `needs` and the criterion's groups, in words
     reweighs = False  # whether images count differently, see `image_weights`
     criterion = "AA"  # what selects its best epoch where a setting does not say it
     trained_on = ()  # datasets of the grid, for a method that stands in it by its own name
@@ -197,7 +198,8 @@ def preset(
         raise ValueError(f"There is no paper preset for dataset={dataset!r}; there are {', '.join(PAPER)}.")
     own = PAPER.get(dataset, {})
     if name != "paper":
-        of_data = {k: v for k, v in own.items() if k in ("w_background_presence", "augmentation")}
+        # the demo's small network needs to be told of a background on chest films too, or it keeps every token
+        of_data = {k: v for k, v in own.items() if k == "augmentation" or k == "w_background_presence" and name == "small"}
         own = SIZES[name] | of_data | dict(precision=fast_precision())
     own = {k: v for k, v in own.items() if k in setting_names(method)} | _find(method).presets.get(name, {})
     return own | dict(dataset=dataset, method=method)

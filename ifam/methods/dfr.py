@@ -122,6 +122,8 @@ def check_groups(
 # %% ../../nbs/04_methods/11_dfr.ipynb #09fb23d4
 class DFR:
     "To be named before a method in a class's bases: its last layer is fitted anew."
+    also = "groups of validation images, in training too"
+
     def last_layer(
         self,
         model: nn.Module,  # of the method

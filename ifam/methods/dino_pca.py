@@ -76,7 +76,7 @@ def worst(
 class DinoPCAMethod(ERMMethod):
     label, Options, recipe = "DINOv2 PCA, approximation", DinoPCAOptions, 1
     source = "Darbinyan, Harutyunyan, Markosyan, Khachatrian: Identifying and Disentangling Spurious Features. ICML SCIS 2023"
-    criterion, trained_on = "WGA", ("waterbirds",)
+    criterion, trained_on, also = "WGA", ("waterbirds",), "groups of validation images, in training too"
 
     def phases(self): return [Phase("train", 0)]
 

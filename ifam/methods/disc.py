@@ -203,7 +203,7 @@ def cure(
 class DISCMethod(ERMMethod):
     label, source = "DISC", "Wu, Yuksekgonul, Zhang, Zou: Discover and Cure: Concept-aware Mitigation of Spurious Correlation. ICML 2023"
     Options, recipe = DISCOptions, 1
-    criterion, trained_on = "WGA", ("waterbirds", "metashift")
+    criterion, trained_on, also = "WGA", ("waterbirds", "metashift"), "images of concepts"
     presets = {name: dict(explore_epochs=1, concept_images=20) for name in ("demo", "small")}
 
     def phases(self):

@@ -143,7 +143,7 @@ class LLEMethod(ERMMethod):
     label, source = "LLE", ("Li, Evtimov, Gordo, Hazirbas, Hassner, Ferrer, Xu, Ibrahim: A Whac-A-Mole Dilemma: Shortcuts Come in "
                             "Multiples Where Mitigating One Amplifies Others. CVPR 2023")
     Options, recipe, trained_on = LLEOptions, 1, ("imagenet",)
-    needs, shown_with = ("shift",), ("mask",)
+    needs, shown_with, also = ("shift",), ("mask",), "masks by FOUND"
     presets = dict(demo=dict(ensemble_epochs=3), small=dict(ensemble_epochs=5))
 
     @property

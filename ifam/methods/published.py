@@ -20,7 +20,7 @@ class PublishedOptions(ERMOptions):
 
 class PublishedMethod(ERMMethod):
     label, source = "as published", "the authors of the network, see `ifam.model.networks`"
-    Options, recipe = PublishedOptions, 1
+    Options, recipe, criterion = PublishedOptions, 1, ""  # nothing is selected
     presets = {name: dict(epochs=1, ema=0.0) for name in ("demo", "small", "paper")}  # there is nothing to train or to average
 
     def phases(self):
