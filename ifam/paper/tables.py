@@ -41,7 +41,8 @@ METHODS = dict(  # name in paper.csv: how it is written, method and variant of t
     vitb_erm=("ViT-B, ERM", ("erm", "vitb")), vitl_erm=("ViT-L, ERM", ("published", "vitl_in1k")),
     dinov2_vitl=("DINOv2 ViT-L", ("erm", "dinov2_vitl")), dinov2_vitb_pca=("DINOv2 ViT-B, PCA, approximation", ("dino_pca", "")),
     resnet50_masktune=("ResNet-50, MaskTune", ("masktune", "")), resnet50_groupdro=("ResNet-50, GroupDRO", ("group_dro", "")),
-    resnet50_disc=("ResNet-50, DISC", ("disc", "")), resnet50_jtt=("ResNet-50, JTT", ("jtt", "")), resnet50_george=("ResNet-50, GEORGE", ("george", "")),
+    resnet50_disc=("ResNet-50, DISC", ("disc", "")), resnet50_jtt=("ResNet-50, JTT", ("jtt", "")),
+    resnet50_george=("ResNet-50, GEORGE", ("george", "")),
     resnet50_lle=("ResNet-50, LLE", ("lle", "")), vitb_swag_lle=("ViT-B SWAG, LLE", ("lle", "")),
     vitb_mae_lle=("ViT-B MAE, LLE", ("lle", "")), vitl_mae_lle=("ViT-L MAE, LLE", ("lle", "")),
     bbox_erm=("ERM, boxes", ("bbox_erm", "")), segmentation_erm=("ERM, masks", ("segmentation_erm", "")),
@@ -132,7 +133,8 @@ def side_by_side(
 ) -> dict[str, list[str]]:  # row to the names of its runs, one a seed
     "Every method and variant of a dataset, of each the number of parts that is nearest to 8."
     own = [r for r in runs if r.dataset == dataset]
-    row = lambda r: ", ".join(["ERM" if r.method == "erm" else method_named(r.method).label] + [r.variant.replace("_", " ")] * bool(r.variant))
+    named = lambda m: "ERM" if m == "erm" else method_named(m).label
+    row = lambda r: ", ".join([named(r.method)] + [r.variant.replace("_", " ")] * bool(r.variant))
     nearest = {row(r): min((s.K for s in own if row(s) == row(r)), key=lambda K: abs(K - 8)) for r in own}
     return {name: [r.name for r in own if row(r) == name and r.K == K] for name, K in nearest.items()}
 
@@ -143,11 +145,12 @@ def protocol() -> pd.DataFrame:  # row by method: trained with, selected by, sou
     def told(kind):
         shown = [words[n] for n in (*kind.needs, *kind.shown_with) if n in words and not (kind.also and n in kind.shown_with)]
         return ", ".join(["labels", *shown] + ["masks when it predicts"] * ("mask" in kind.reads) + [kind.also] * bool(kind.also))
-    by = dict(AA="labels", AUC="labels", WGA="groups")
+    of = " of validation images"
+    chosen = dict(AA="labels" + of, AUC="labels" + of, WGA="groups" + of)
     kinds = {m: method_named(m) for m in methods()}
-    rows = {m: dict(method="ERM" if m == "erm" else k.label, told=told(k), selection=f"{by[k.criterion]} of validation images" if k.criterion else "", source=k.source)
-            for m, k in kinds.items()}
-    return pd.DataFrame(rows).T
+    called = lambda m: "ERM" if m == "erm" else kinds[m].label
+    return pd.DataFrame({m: dict(method=called(m), told=told(k), selection=chosen.get(k.criterion, ""), source=k.source)
+                         for m, k in kinds.items()}).T
 
 # %% ../../nbs/09_paper/05_tables.ipynb #ffc3f6b9
 def beside(
