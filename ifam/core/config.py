@@ -109,7 +109,7 @@ SIZES = dict(  # what a smaller preset changes, whatever the data
     small=dict(backbone="vit_small_patch14_dinov2.lvd142m", image_size=224, epochs=5, batch_size=16, micro_batch=16),
     demo=dict(
         backbone="vit_demo_patch8_reg4", image_size=112, epochs=3, batch_size=16, micro_batch=16, lr_vit=1e-4, augmentation="upright",
-              prototype_scale=0.3, w_total_variation=0.4))
+              prototype_scale=0.3, w_total_variation=0.2))
 
 def fast_precision() -> str:  # as Lightning Fabric names it
     "bf16-mixed where the machine multiplies in bfloat16, else 32-true: a processor without it imitates it, more than ten times slower."
