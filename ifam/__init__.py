@@ -7,8 +7,11 @@ _modules = dict(losses="ifam.model.losses", metrics="ifam.measures.metrics", int
 _rooms = ("core", "model", "datasets", "methods", "measures", "training", "analysis", "show", "paper", "twins")
 
 
-def handing_on(package, **homes):
-    "`__getattr__` and `__dir__` of a package that hands on names: each to its module, and after a colon its name there."
+def handing_on(
+    package: str,  # its name, for errors
+    **homes: str,  # name to its module, and after a colon to its name there
+):
+    "`__getattr__` and `__dir__` of a package that hands on names."
     def get(name):
         if name not in homes: raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module, _, other = homes[name].partition(":")

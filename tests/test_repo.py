@@ -180,6 +180,22 @@ def undefined(root: Path) -> list[str]:
     return wrong
 
 
+def undocumented(root: Path) -> list[str]:
+    "Parameters of public functions without a docment beside or above. What overrides a base's method has its words."
+    wrong = []
+    for path in sorted((root/'ifam').rglob('*.py')):
+        lines = path.read_text().split('\n')
+        def look(node, based=False):
+            for n in node.body:
+                if isinstance(n, ast.ClassDef) and not n.name.startswith('_'): look(n, bool(n.bases))
+                if not isinstance(n, ast.FunctionDef) or n.name.startswith('_') and n.name != '__init__' or based: continue
+                beside = lambda a: '#' in lines[a.lineno - 1][a.col_offset:] or a.lineno > n.lineno and lines[a.lineno - 2].strip().startswith('#')
+                bare = [a.arg for a in (*n.args.args, *n.args.kwonlyargs) if a.arg not in ('self', 'cls') and not beside(a)]
+                if bare: wrong.append(f'{path.relative_to(root)}: {n.name}({", ".join(bare)})')
+        look(ast.parse('\n'.join(lines)))
+    return wrong
+
+
 CELL_LINES, MEDIAN_LINES, LINE = 40, 15, 140
 
 def wide(root: Path) -> list[str]:
@@ -293,6 +309,7 @@ def test_notebooks_keep_their_shape(): expect_none(shape(ROOT))
 def test_pages_use_lower_rooms_only(): expect_none(upward_imports(ROOT))
 def test_a_name_has_one_home(): expect_none(doubled(ROOT))
 def test_names_are_given(): expect_none(undefined(ROOT))
+def test_parameters_have_docments(): expect_none(undocumented(ROOT))
 def test_cells_and_lines_are_short(): expect_none(wide(ROOT))
 def test_environment_matches_lock(): expect_none(versions(ROOT))
 def test_dependencies_are_used(): expect_none(unused(ROOT))
@@ -389,6 +406,7 @@ BREAKS = {  # what is broken: (how, the check that must see it)
     'import from above': (lambda r: edit(r, '01_low/00_low.ipynb', lambda nb: nb.cells[3].update(source='from ifam.high.high import low\nassert True')), upward_imports),
     'a name twice': (lambda r: replace(r, 'ifam/high/high.py', '__all__ = []', "__all__ = ['low']"), doubled),
     'a lost import': (lambda r: replace(r, 'ifam/low/low.py', 'return 1', 'return one()'), undefined),
+    'a bare parameter': (lambda r: replace(r, 'ifam/low/low.py', 'def low()', 'def low(x)'), undocumented),
     'a long line': (lambda r: edit(r, 'train.ipynb', lambda nb: nb.cells[3].update(source='x = 1  # ' + 'x'*140)), wide),
     'a long cell': (lambda r: edit(r, '01_low/00_low.ipynb', lambda nb: nb.cells[2].update(source='#| export\n' + 'x = 1\n'*41)), wide),
     'unused dependency': (lambda r: replace(r, 'pyproject.toml', '[]', '["scikit-image>=0.24"]'), unused),

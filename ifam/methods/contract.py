@@ -68,19 +68,31 @@ class PlainTraining:
     phase: Phase | None = None  # that is under way
     known: dict[str, Tensor] = {}  # what earlier phases handed on
 
-    def shown(self, train):
+    def shown(
+        self,
+        train,  # the training split
+    ):
         "The training split as the phase shows it, such as with other labels or images: a dataset as long as `train`."
         return train
 
-    def draw(self, train) -> Draw:
+    def draw(
+        self,
+        train,  # the training split
+    ) -> Draw:
         "Which images the epochs of the phase show."
         return Draw()
 
-    def memory(self, train) -> dict[str, Tensor]:
+    def memory(
+        self,
+        train,  # the training split
+    ) -> dict[str, Tensor]:
         "Numbers that the method keeps over the steps of the phase, at first; they are saved with the state."
         return {}
 
-    def ready(self, model: nn.Module):
+    def ready(
+        self,
+        model: nn.Module,  # with its first weights
+    ):
         "The first touch on the weights that the phase begins with, such as what is frozen from now on."
 
     def image_weights(self, memory: dict[str, Tensor], losses: dict[str, Tensor], batch: dict[str, Tensor]) -> Tensor:  # n

@@ -131,19 +131,29 @@ class DFR:
         "The layer whose answer is the logits, or has them as its mean."
         raise NotImplementedError
 
-    def build(self, classes, pretrained=True):
+    def build(
+        self,
+        classes,  # how many
+        pretrained=True,  # False: random weights, to be overwritten
+    ):
         model = super().build(classes, pretrained)
         layer = self.last_layer(model)
         if layer.bias is None: layer.bias = nn.Parameter(layer.weight.new_zeros(classes), requires_grad=False)
         return model
 
-    def memory(self, train):
+    def memory(
+        self,
+        train,  # the training split
+    ):
         "`ValueError` where the validation split cannot be balanced."
         check_groups(train, self.config.method)
         return super().memory(train)
 
     @torch.no_grad()
-    def finish(self, seen):
+    def finish(
+        self,
+        seen,  # what may be looked at
+    ):
         super().finish(seen)
         layer, train = self.last_layer(seen.model), seen.train()
         x, before = (seen.features(layer, data) for data in (seen.val, train))

@@ -94,14 +94,22 @@ class DinoPCAMethod(ERMMethod):
 
 # %% ../../nbs/04_methods/18_dino_pca.ipynb #5b97b446
 @patch
-def sizes(self: DinoPCAMethod, seen: Looking, x):
+def sizes(
+    self: DinoPCAMethod,
+    seen: Looking,  # what may be looked at
+    x,  # n,D features of the training images
+):
     "The numbers of components to choose among; where nothing can choose, all there are, with a warning."
     if seen.val is not None: return sizes_of(*x.shape)
     warnings.warn("There are no validation images to choose the number of components by, and all are taken: give components.")
     return sizes_of(*x.shape)[-1:]
 
 @patch
-def chosen(self: DinoPCAMethod, seen: Looking, maps):
+def chosen(
+    self: DinoPCAMethod,
+    seen: Looking,  # what may be looked at
+    maps,  # of features to logits, to choose among
+):
     "Which map does best on the validation images, the first of equals."
     x, y, groups = self.features(seen, seen.val)
     grouped = seen.val.metric == "worst_group_accuracy" and self.config.criterion != "AA"
@@ -111,7 +119,10 @@ def chosen(self: DinoPCAMethod, seen: Looking, maps):
 
 # %% ../../nbs/04_methods/18_dino_pca.ipynb #b3a87def
 @patch
-def finish(self: DinoPCAMethod, seen: Looking):
+def finish(
+    self: DinoPCAMethod,
+    seen: Looking,  # what may be looked at
+):
     "Fit on the training images, choose on the validation images. `ValueError` for too many components, or a class without images."
     x, y, _ = self.features(seen, seen.train())
     C, there, most = len(seen.model.head.weight), np.unique(y), sizes_of(*x.shape)[-1]

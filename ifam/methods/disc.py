@@ -259,7 +259,10 @@ def look(
 
 # %% ../../nbs/04_methods/14_disc.ipynb #1a707245
 @patch
-def hand_on(self: DISCMethod, seen):
+def hand_on(
+    self: DISCMethod,
+    seen,  # what may be looked at
+):
     "The concepts of each class, and each image's cluster in its class. It warns of classes without a concept."
     train, last = seen.train(), last_layer(seen.model)
     features, found = self.look(seen, train, self.bank(train.transform), 0)
@@ -275,7 +278,11 @@ def hand_on(self: DISCMethod, seen):
 
 # %% ../../nbs/04_methods/14_disc.ipynb #bbb0af9b
 @patch
-def renew(self: DISCMethod, epoch, seen):
+def renew(
+    self: DISCMethod,
+    epoch,  # of the phase, from 0
+    seen,  # what may be looked at
+):
     "The chances of the concepts: by the tendencies of the current model in the environments."
     if self.phase.name != "train": return {}
     train, C, M = seen.train(), len(self.known["concepts"]), self.config.clusters

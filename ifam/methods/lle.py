@@ -118,7 +118,10 @@ class Shifted:
     data: object  # the training split
     kinds: tuple  # of SHIFTS, in their order
 
-    def other(self, label: int) -> dict:
+    def other(
+        self,
+        label: int,  # that the record must not have
+    ) -> dict:
         "A stored record of another class."
         labels = self.data.labels
         kind = random.choice([c for c in range(len(self.data.classes)) if c != label])

@@ -103,7 +103,10 @@ class SegmentationERMMethod(ERMMethod):
 
 # %% ../../nbs/04_methods/15_segmentation_erm.ipynb #c86bc179
 @patch
-def memory(self: SegmentationERMMethod, train):
+def memory(
+    self: SegmentationERMMethod,
+    train,  # the training split
+):
     "None. `ValueError` for data that are not images with and without an object."
     if train.metric != "auc":
         raise ValueError(f"method={self.config.method!r} reads the object's mask, and needs images without an object as class 0, "
@@ -113,7 +116,10 @@ def memory(self: SegmentationERMMethod, train):
     return {}
 
 @patch
-def finish(self: SegmentationERMMethod, seen):
+def finish(
+    self: SegmentationERMMethod,
+    seen,  # what may be looked at
+):
     "Set the threshold by the training images."
     table = seen.predict(seen.train())
     logits = logits_of(table)

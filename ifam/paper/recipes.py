@@ -120,7 +120,7 @@ def owners(
 def comparable(
     recorded: dict[str, dict],  # as `all_first_steps` gave them
     today: dict[str, dict],  # as it gives them now
-    pair: str,
+    pair: str,  # dataset/method
 ) -> bool:
     "Whether a pair was recorded under today's recipes and settings."
     return pair in recorded and all(recorded[pair].get(k) == today[pair][k] for k in ("recipes", "settings"))

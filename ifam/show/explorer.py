@@ -233,7 +233,10 @@ class Explorer(widgets.VBox):
 
 # %% ../../nbs/08_show/01_explorer.ipynb #dedafe85
 @patch
-def make_controls(self: Explorer, runs: list[tuple]):
+def make_controls(
+    self: Explorer,
+    runs: list[tuple],  # of each what is shown, and its name
+):
     "What chooses run and image, and the line for messages."
     narrow = dict(style=dict(description_width="initial"))
     self.run = widgets.Dropdown(options=runs, description="run", layout=dict(width="330px"), **narrow)
@@ -269,7 +272,11 @@ def make_results(self: Explorer):
 
 # %% ../../nbs/08_show/01_explorer.ipynb #b30ee36a
 @patch
-def when(self: Explorer, widget, action):
+def when(
+    self: Explorer,
+    widget,  # whose value is watched
+    action,  # called without arguments
+):
     "Let a change of a widget's value cause an action; say what is wrong where it fails."
     def react(change):
         if self.busy: return
@@ -281,7 +288,10 @@ def when(self: Explorer, widget, action):
 
 # %% ../../nbs/08_show/01_explorer.ipynb #f0665ca2
 @patch
-def say(self: Explorer, sentence: str):
+def say(
+    self: Explorer,
+    sentence: str,  # to be shown
+):
     "Show a message; an empty one removes it."
     self.message.value = sentence and f'<div style="color:#b00020;font-weight:600">{html.escape(sentence)}</div>'
 
@@ -295,7 +305,10 @@ def quietly(self: Explorer):
 
 # %% ../../nbs/08_show/01_explorer.ipynb #facd1bd7
 @patch
-def tick_all(self: Explorer, value: bool):
+def tick_all(
+    self: Explorer,
+    value: bool,  # whether parts are kept
+):
     "Keep or drop all parts at once."
     with self.quietly():
         for tick in self.ticks: tick.value = value
@@ -303,7 +316,10 @@ def tick_all(self: Explorer, value: bool):
 
 # %% ../../nbs/08_show/01_explorer.ipynb #8a3dd316
 @patch
-def open_run(self: Explorer, split: str = ""):
+def open_run(
+    self: Explorer,
+    split: str = "",  # of the data; empty: the one that the run is reported on
+):
     "Load the chosen run, give it its ticks and its data."
     self.model = self.data = self.look = self.view = None
     self.caption.value = ""
@@ -319,7 +335,10 @@ def open_run(self: Explorer, split: str = ""):
 
 # %% ../../nbs/08_show/01_explorer.ipynb #ac32eb3c
 @patch
-def make_ticks(self: Explorer, K: int):
+def make_ticks(
+    self: Explorer,
+    K: int,  # number of parts
+):
     "A tick a part, all set, each beside its colour."
     swatch = '<div style="width:14px;height:14px;border-radius:3px;background:{}"></div>'
     swatches = [widgets.HTML(swatch.format(to_hex(c)), layout=dict(margin="2px 5px 2px 2px")) for c in part_colours(K)]
@@ -330,7 +349,10 @@ def make_ticks(self: Explorer, K: int):
 
 # %% ../../nbs/08_show/01_explorer.ipynb #fa1b6329
 @patch
-def offer_q(self: Explorer, run: Run):
+def offer_q(
+    self: Explorer,
+    run: Run,  # that is shown
+):
     "Switch q on where the run is calibrated; else say how it is done."
     self.hint.value, calibrated = "", run.path(FILE).is_file()
     try:
@@ -344,7 +366,10 @@ def offer_q(self: Explorer, run: Run):
 
 # %% ../../nbs/08_show/01_explorer.ipynb #aaf3bc0e
 @patch
-def offer_splits(self: Explorer, split: str = ""):
+def offer_splits(
+    self: Explorer,
+    split: str = "",  # of the data; empty: the one that the run is reported on
+):
     "The splits of the run's data: the asked one, else that of before, else the one that the run is reported on."
     self.split.layout.display = None if self.dataset is None else "none"
     if self.dataset is not None: return

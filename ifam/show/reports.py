@@ -32,8 +32,17 @@ class Report:
     ):
         self.title, self.body = title, [f"<h1>{html.escape(title)}</h1>"] + [f"<p class=note>{html.escape(subtitle)}</p>"] * bool(subtitle)
 
-    def heading(self, text: str): self.body.append(f"<h2>{html.escape(text)}</h2>")
-    def text(self, text: str): self.body.append(f"<p>{html.escape(text)}</p>")
+    def heading(
+        self,
+        text: str,  # in plain words
+    ):
+        self.body.append(f"<h2>{html.escape(text)}</h2>")
+
+    def text(
+        self,
+        text: str,  # in plain words
+    ):
+        self.body.append(f"<p>{html.escape(text)}</p>")
 
     def table(
         self,

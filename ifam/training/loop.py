@@ -111,7 +111,10 @@ class Trainer:
 
 # %% ../../nbs/06_training/03_loop.ipynb #980c2b8a
 @patch
-def start(self: Trainer, number: int):
+def start(
+    self: Trainer,
+    number: int,  # of the phase, from 0
+):
     "Begin a phase: its weights, its optimiser, its draw."
     self.number, self.phase = number, self.phases[number]
     self.first = sum(p.epochs for p in self.phases[:number])  # epochs are counted over all phases
@@ -143,7 +146,10 @@ def state(self: Trainer) -> dict:
 
 # %% ../../nbs/06_training/03_loop.ipynb #71d167f3
 @patch
-def restore(self: Trainer, state: dict | None):
+def restore(
+    self: Trainer,
+    state: dict | None,  # as `state` gave it; None where there is none
+):
     "Go on from a saved state, if there is one."
     if state is None: return
     if "known" not in state:
@@ -164,13 +170,20 @@ def save(self: Trainer):
 
 # %% ../../nbs/06_training/03_loop.ipynb #507948d8
 @patch
-def seed_micro(self: Trainer, m: int):
+def seed_micro(
+    self: Trainer,
+    m: int,  # number of the micro-batch within the step
+):
     "Chance of a micro-batch of the current step."
     seed_all(self.config.seed, self.epoch, self.step, m * self.fabric.world_size + self.fabric.global_rank, 2)
 
 # %% ../../nbs/06_training/03_loop.ipynb #59ccdb48
 @patch
-def one_step(self: Trainer, batches, micro_batches: int):
+def one_step(
+    self: Trainer,
+    batches,  # iterator over micro-batches
+    micro_batches: int,  # how many a step has
+):
     "Accumulate gradients over the micro-batches of a step, clip, move."
     self.objective.train()
     shares = [None] * micro_batches
@@ -211,14 +224,21 @@ def shares(
 
 # %% ../../nbs/06_training/03_loop.ipynb #027f61ab
 @patch
-def stopped(self: Trainer, asked: list) -> bool:
+def stopped(
+    self: Trainer,
+    asked: list,  # signals that came, see `stop_requests`
+) -> bool:
     "Whether any process was asked to stop."
     if self.fabric.world_size == 1: return bool(asked)
     return bool(self.fabric.all_reduce(torch.tensor(float(bool(asked)), device=self.fabric.device), reduce_op="sum") > 0)
 
 # %% ../../nbs/06_training/03_loop.ipynb #b21437ad
 @patch
-def one_epoch(self: Trainer, asked: list, bar):
+def one_epoch(
+    self: Trainer,
+    asked: list,  # signals that came, see `stop_requests`
+    bar,  # progress bar, or None
+):
     "The rest of the current epoch. KeyboardInterrupt, with the state saved, where a stop was asked for."
     factor = self.method.rate(self.epoch - self.first)
     for group in self.optimizer.param_groups: group["lr"] = group["base_lr"] * factor
@@ -249,7 +269,11 @@ def weights(self: Trainer) -> nn.Module:
     return self.ema.module if self.ema else self.model
 
 @patch
-def predict(self: Trainer, dataset, progress=None):
+def predict(
+    self: Trainer,
+    dataset,  # with the evaluation transform
+    progress=None,  # such as tqdm
+):
     "Every image of a dataset once, over all processes."
     return predict(self.weights, dataset, 2 * self.config.micro_batch, self.fabric.device, self.config.workers, progress,
                    self.fabric.global_rank, self.fabric.world_size)
@@ -279,7 +303,10 @@ def next_phase(self: Trainer):
 
 # %% ../../nbs/06_training/03_loop.ipynb #a26cc128
 @patch
-def fit_phase(self: Trainer, asked: list):
+def fit_phase(
+    self: Trainer,
+    asked: list,  # signals that came, see `stop_requests`
+):
     "The epochs that are left of a phase."
     steps, end = len(epoch_batches(len(self.train), self.config, 0, draw=self.draw)), self.first + self.phase.epochs
     show = self.progress and self.fabric.is_global_zero
