@@ -56,7 +56,7 @@ def test_everything_is_made(grid):
     assert {"report.html", "results.csv", "results.parquet", "claims.csv", "table_1a.csv", "table_1a.md", "table_1a.png", "appendix_b.csv"} <= {f.name for f in grid.made.iterdir()}
     table = pd.read_csv(grid.made / "table_1a.csv")
     filled = table[table["value"].notna()]
-    assert set(filled["method"]) == {"dinov2_vitb_finetuned", "ifam"} and (filled["low"] <= filled["value"]).all() and "paper" not in table
+    assert set(filled["method"]) == {"dinov2_vitb_finetuned", "resnet50_erm", "vitb_erm", "ifam"} and (filled["low"] <= filled["value"]).all() and "paper" not in table
     assert "make reproduce PROFILE=quick ONLY=waterbirds-pdiscoformer-K4-seed" in set(table["command"])
     assert (grid.runs / "runs/waterbirds-ifam-K4-seed0/train.html").stat().st_size > 10_000
     results = pd.read_parquet(grid.made / "results.parquet")
@@ -73,10 +73,10 @@ def test_the_second_time_nothing_is_done(grid):
 def test_what_hangs_on_a_change_is_made_again_and_nothing_else(grid):
     "A run that is gone, a preset, a recipe; but not code whose recipe stayed, or a preset of other runs."
     erm, ifam = ONLY.split(",")
-    everything = {("train", erm), ("train", ifam), ("pages", "table_1a"), ("pages", "appendix_b"), ("pages", "report")}
-    pages = {("pages", "table_1a"), ("pages", "appendix_b"), ("pages", "report")}
+    everything = {("train", erm), ("train", ifam), ("pages", "table_1a"), ("pages", "table_methods"), ("pages", "appendix_b"), ("pages", "report")}
+    pages = {("pages", "table_1a"), ("pages", "table_methods"), ("pages", "appendix_b"), ("pages", "report")}
     moved = grid.runs / "runs" / erm; moved.rename(moved.with_name("gone"))
-    assert grid.todo() == {("train", erm), ("pages", "table_1a"), ("pages", "report")}
+    assert grid.todo() == {("train", erm), ("pages", "table_1a"), ("pages", "table_methods"), ("pages", "report")}
     moved.with_name("gone").rename(moved)
     assert grid.todo() == set()
 
@@ -89,7 +89,7 @@ def test_what_hangs_on_a_change_is_made_again_and_nothing_else(grid):
         finally: path.write_text(text); shutil.rmtree(grid.runs / "stamps"); stamps.rename(grid.runs / "stamps")
     assert changed("ifam/core/config.py", "lr_vit=1e-4", "lr_vit=2e-4") == everything
     assert changed("ifam/core/config.py", "metashift=dict(image_size=224", "metashift=dict(image_size=210") == set()          # no run of these
-    assert changed("ifam/methods/erm.py", "    Options = ERMOptions", "    Options, recipe = ERMOptions, 2") == {("train", erm), ("pages", "table_1a"), ("pages", "report")}
+    assert changed("ifam/methods/erm.py", "    Options = ERMOptions", "    Options, recipe = ERMOptions, 2") == {("train", erm), ("pages", "table_1a"), ("pages", "table_methods"), ("pages", "report")}
     assert changed("ifam/paper/reproduce.py", "PAGES_RECIPE = 1", "PAGES_RECIPE = 2") == pages
     assert changed("ifam/model/parts.py", "def run_blocks(", "def moved(): pass\n\n\ndef run_blocks(") == set()                # a function more, renamed or moved costs nothing
     assert grid.todo() == set()
@@ -100,7 +100,7 @@ def test_what_the_checkout_keeps_is_taken(grid, tmp_path):
     erm, ifam = ONLY.split(",")
     other = copy.copy(grid)
     other.runs = _parent(tmp_path / "runs" / "quick")
-    pages = {("pages", "table_1a"), ("pages", "appendix_b"), ("pages", "report")}
+    pages = {("pages", "table_1a"), ("pages", "table_methods"), ("pages", "appendix_b"), ("pages", "report")}
     assert other.todo() == {("train", erm), ("train", ifam), *pages}
     assert other.todo(more=["--kept"]) == {("train", ifam), *pages}
     assert other.todo(only=ifam) == {("train", ifam), *pages} and (other.runs / f"figures/runs/{erm}.parquet").is_file()

@@ -49,6 +49,8 @@ class AttentionPool(nn.Module):
 # %% ../../nbs/04_methods/17_attentive_probe.ipynb #06597a8d
 class AttentiveProbe(ERM):
     "A frozen ViT with an attentive probe."
+    from_tokens = None  # no class token is classified
+
     def __init__(
         self,
         vit: nn.Module,  # timm ViT with a class token; it learns nothing
@@ -62,6 +64,10 @@ class AttentiveProbe(ERM):
         "Training mode, for the probe alone: nothing in the ViT drops out."
         super().train(mode); self.vit.eval()
         return self
+
+    def roles(self) -> dict[str, str]:
+        "See `IFAM.roles`: the query, keys and values learn as the classifier does."
+        return {n: "vit" if n.startswith("vit.") else "head" for n, _ in self.named_parameters()}
 
     def forward(
         self,
@@ -81,7 +87,7 @@ class AttentiveProbeOptions(Config):
     def rules(self): return super().rules() | dict(heads=(self.heads >= 0, "give 0 or more"))
 
 class AttentiveProbeMethod(ERMMethod):
-    label, Options, recipe, trained_on = "ViT-B, attentive probe", AttentiveProbeOptions, 1, ("waterbirds", "cub")
+    label, Options, recipe, trained_on = "ViT-B, attentive probe", AttentiveProbeOptions, 2, ("waterbirds", "cub")
     source = "Darcet, Baldassarre, Oquab, Mairal, Bojanowski: Cluster and Predict Latent Patches for Improved MIM. TMLR 2025"
 
     def build(self, classes, pretrained=True): return AttentiveProbe(vit_of(self.config, pretrained), classes, self.config.heads)

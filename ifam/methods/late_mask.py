@@ -19,6 +19,7 @@ from .early_mask import EarlyMaskMethod, MaskOptions, token_mask
 class LateMask(ERM):
     "A ViT whose last tokens are read inside a given mask."
     reads = ("mask",)  # of a record, besides the image
+    from_tokens = None  # no class token is classified
 
     def features(
         self,

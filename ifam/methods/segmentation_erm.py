@@ -47,6 +47,8 @@ def patch_tokens(
 
 class SegmentationERM(ERM):
     "A ViT with a linear classifier on each patch token, whose image is judged by the mean of its pixels."
+    from_tokens = None  # no class token is classified
+
     def __init__(
         self,
         vit: nn.Module,  # timm ViT with a class token

@@ -68,17 +68,19 @@ def execute(
     fast = speed_up(mark["notebook"], gpus)
     notebook = root / "nbs" / f"{mark['notebook']}.ipynb"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with locked(folder.parent / f".{folder.name}.lock"):
+    of_run = "config" in mark or "data" in mark  # pages share a folder and nothing else
+    with locked(folder.parent / f".{folder.name if of_run else page.stem}.lock"):
         if mark["notebook"] == "train":
             if gpus > 1:  # each takes its share of a batch
                 own_share = min(mark["config"]["micro_batch"], mark["config"]["batch_size"] // gpus)
-                mark["parameters"]["micro_batch"] = mark["config"]["micro_batch"] = own_share
+                if own_share != mark["config"]["micro_batch"]:  # else a run stopped on one GPU goes on
+                    mark["parameters"]["micro_batch"] = mark["config"]["micro_batch"] = own_share
             fresh(folder, mark)
             if gpus > 1:
                 processes = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus)]
                 task = [str(root / "tools/grid.py"), "train_in_process", json.dumps(mark["config"] | fast), str(folder.absolute())]
                 subprocess.run(processes + task, check=True)
-        given = mark["parameters"] | fast | parameters | (dict(run=str(folder.absolute())) if "config" in mark or "data" in mark else {})
+        given = mark["parameters"] | fast | parameters | (dict(run=str(folder.absolute())) if of_run else {})
         done = papermill.execute_notebook(notebook, None, given, cwd=notebook.parent, kernel_name="python3", progress_bar=False,
                                           stdout_file=sys.stdout, stderr_file=sys.stderr)
         folder.mkdir(parents=True, exist_ok=True)

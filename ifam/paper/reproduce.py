@@ -80,7 +80,7 @@ def plan(
         raise FileNotFoundError("PROFILE=paper needs the real data: give DATA=/path, a folder with waterbirds, cub, metashift, siim_acr, "
                                 "imagenet, imagenet9 or some of them below it, as data_prep/ prepares them, and rad-dino, the weights for "
                                 "siim_acr. Methods that are given FOUND's masks need data_prep/found_masks.ipynb to have made them, "
-                                "of waterbirds and metashift.")
+                                "of waterbirds, metashift and imagenet.")
     missing = sorted({d for r in runs for d in needs(r, profile) if data and not there(data, d)})
     runs = [r for r in runs if not needs(r, profile) & set(missing)]
     if not runs: raise FileNotFoundError(f"DATA={data}: no run finds all it needs below it; there is no {', '.join(missing)}.")
@@ -354,7 +354,7 @@ def reproduce(
     say=print,  # gets lines of text
 ) -> int:  # exit status: 0 where nothing is left to do
     """Make every table and figure of a profile that is missing or out of date; of two commands for one folder the second waits, for each
-    removes what it is about to make. Raises as `plan`."""
+    removes what it is about to make; a dry run raises `BlockingIOError` then. Raises as `plan`."""
     root, data, gpus = root or home(), str(Path(data).expanduser().absolute()) if data else "", gpus or int(profile == "paper")
     folder = (Path(runs).expanduser().absolute() if runs else home() / "runs" / "grid") / profile
     wanted, missing = plan(profile, data, only, seeds)
@@ -362,8 +362,10 @@ def reproduce(
         made = " What ends in _masks_found is made by data_prep/found_masks.ipynb." * any(m.endswith("_masks_found") for m in missing)
         say(f"Left out, for want of data: {', '.join(missing)}." + made)
     folder.mkdir(parents=True, exist_ok=True)
-    busy = lambda: say(f"Another make reproduce is at work in {folder}: waiting for it.")
-    with contextlib.nullcontext() if dry_run else locked(folder.parent / f".{profile}.lock", busy):
+    def busy():
+        if dry_run: raise BlockingIOError(f"Another make reproduce is at work in {folder}: ask when it is done.")
+        say(f"Another make reproduce is at work in {folder}: waiting for it.")
+    with locked(folder.parent / f".{profile}.lock", busy):
         code, factors = tuned(folder, wanted, profile, root, kept, dry_run, arguments, say)
         if code: return code
         taken = write_plan(folder, wanted, profile, data, gpus, root, kept, factors)

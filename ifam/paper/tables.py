@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd
 from matplotlib.figure import Figure
 
 from ..core.runs import atomic
+from ..datasets.loading import registry
 from ..model.backbones import ASSETS
 from ..methods.contract import finds_parts, method as method_named, methods
 from .grid import ABLATIONS, Planned, ablation_run, carried_out, runs_of
@@ -149,7 +150,9 @@ def protocol() -> pd.DataFrame:  # row by method: trained with, selected by, sou
     chosen = dict(AA="labels" + of, AUC="labels" + of, WGA="groups" + of)
     kinds = {m: method_named(m) for m in methods()}
     called = lambda m: "ERM" if m == "erm" else kinds[m].label
-    return pd.DataFrame({m: dict(method=called(m), told=told(k), selection=chosen.get(k.criterion, ""), source=k.source)
+    blind = lambda k: k.trained_on and not any("val" in registry[d].scored for d in k.trained_on)
+    by = lambda k: "nothing: the last epoch" if blind(k) else chosen.get(k.criterion, "")
+    return pd.DataFrame({m: dict(method=called(m), told=told(k), selection=by(k), source=k.source)
                          for m, k in kinds.items()}).T
 
 # %% ../../nbs/09_paper/05_tables.ipynb #ffc3f6b9
@@ -167,13 +170,14 @@ def beside(
     return dict(kept=inside, shape=guessed, failed="; ".join(failed))
 
 # %% ../../nbs/09_paper/05_tables.ipynb #7e76ece5
-STAND_IN = {"plain ERM": "*", "shared backbone": "‡"}  # why a row is not of the network that it names, and its mark
+STAND_IN = {"plain ERM": "*", "shared backbone": "‡", "annotated masks": "§"}  # why a row is not of the network that it names, and its mark
 
 def shares_backbone(
     method: str,  # as in paper.csv
-) -> str:  # "shared backbone", or empty
-    "Whether the paper's row names a network of its own for a method that here has the backbone of all."
+) -> str:  # "shared backbone", "annotated masks", or empty
+    "Whether the paper's row is of a network of its own where here all methods share one, or of masks that are annotated here."
     name, own = written(method)
+    if "_seg_" in method: return "annotated masks"
     other = name.startswith(("ResNet", "ViT-B SWAG", "ViT-B MAE", "ViT-L MAE"))
     return "shared backbone" if other and own and own[0] not in ("erm", "published") else ""
 
@@ -285,6 +289,8 @@ def footnotes(
         out.append("* of another network: here the demo's backbone stands in for it, and the numbers are those of the plain ERM run.")
     if (table["stand_in"] == "shared backbone").any():
         out.append("‡ of another network in the paper: here all methods share one backbone.")
+    if (table["stand_in"] == "annotated masks").any():
+        out.append("§ the paper's masks are predicted by a segmentation network, also of test images: here they are the annotated ones.")
     told = lambda column: table.get(column, pd.Series(dtype=float)).notna().any()
     if told("kept"): out.append("kept: tokens inside the mask, %; one value a dataset, in the columns' order.")
     if told("shape"):

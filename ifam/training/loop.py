@@ -119,7 +119,7 @@ def start(
     self.number, self.phase = number, self.phases[number]
     self.first = sum(p.epochs for p in self.phases[:number])  # epochs are counted over all phases
     self.method.begin(self.phase, self.known)
-    if self.method.reweighs and self.fabric.world_size > 1 and len(self.train) < self.config.batch_size:
+    if self.fabric.world_size > 1 and len(self.train) < self.config.batch_size:
         raise ValueError(f"{len(self.train)} training images are fewer than batch_size={self.config.batch_size}: give a smaller one.")
     self.memory = {name: value.to(self.fabric.device) for name, value in self.method.memory(self.train).items()}
     seed_all(self.config.seed, *[number] * (number > 0))
@@ -129,7 +129,7 @@ def start(
     if self.fabric.device.type == "cpu": unfuse_attention(model)
     optimizer = self.method.optimizer(parameter_groups(model, self.config, len(self.train)))
     if self.config.compile: model.compile()
-    self.model, self.best = model, {}
+    self.model, self.best, self.total = model, {}, 0  # the moving average warms up anew
     self.objective, self.optimizer = self.fabric.setup(Objective(model, self.method), optimizer)
     self.ema = ModelEmaV3(model, decay=self.config.ema, use_warmup=True) if self.config.ema else None
     self.shown, self.draw = self.method.shown(self.train), self.method.draw(self.train)
