@@ -34,11 +34,11 @@ class KeepsStatistics(nn.Module):
 class _Plain(KeepsStatistics):
     "What analyses ask of a plain classifier, see `ifam.model.two_stages.ReadsTokens`."
     @property
-    def network(self) -> nn.Module: return self.vit if hasattr(self, "vit") else self.backbone
+    def network(self) -> nn.Module: return self.backbone if self.vit is None else self.vit
 
     def reader(self):
         "`ValueError` for a network without a class token."
-        if hasattr(self, "backbone"): raise ValueError(f"{type(self.backbone).__name__} has no class token: this needs ERM on a ViT.")
+        if self.vit is None: raise ValueError(f"{type(self.backbone).__name__} has no class token: this needs ERM on a ViT.")
         return self.vit
 
     def from_tokens(self, images: Tensor, kept: Tensor, owner: Tensor | None = None) -> Tensor:
@@ -56,8 +56,7 @@ class ERM(_Plain):
     ):
         super().__init__()
         # `vit` is what masks and attention maps ask for
-        if reads_class_token(backbone): self.vit = check_vit(backbone)
-        else: self.backbone = backbone
+        self.vit, self.backbone = (check_vit(backbone), None) if reads_class_token(backbone) else (None, backbone)
         self.head, self.checkpointing = nn.Linear(backbone.num_features, num_classes), False
         nn.init.trunc_normal_(self.head.weight, std=0.02); nn.init.zeros_(self.head.bias)
         backbone.requires_grad_(not freeze)
@@ -67,7 +66,7 @@ class ERM(_Plain):
         images: Tensor,  # B,3,H,W normalised
     ) -> Tensor:  # B,D
         "What the classifier reads."
-        if hasattr(self, "backbone"):
+        if self.vit is None:
             self.backbone.set_grad_checkpointing(self.checkpointing and self.training)
             return self.backbone(images)
         x = self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(images)))

@@ -328,7 +328,7 @@ def tuned(
         if code: say(printed); return code, {}
         jobs = listed_jobs(printed)
         say(f"{len(tried)} tries of learning rates. To do: {_to_do(jobs, measured_seconds(place, place))}.")
-        if dry_run: say("\n".join(f"  try {name}" for _, name in jobs))
+        if dry_run and jobs: say("\n".join(f"  try {name}" for _, name in jobs))
         elif "Nothing to be done" not in printed: code = subprocess.run(snakemake(place, root, 0, *arguments)).returncode
         if code: return code, {}
         if not dry_run or not jobs:
