@@ -136,6 +136,7 @@ class Method(Training):
     reweighs = False  # whether images count differently, see `image_weights`
     criterion = "AA"  # what selects its best epoch where a setting does not say it
     trained_on = ()  # datasets of the grid, for a method that stands in it by its own name
+    tuned_as = ""  # the method whose training it begins with, and whose rates it takes
     presets = {}  # preset to settings of its own that differ there
     Options = Config  # its settings
 

@@ -172,6 +172,6 @@ class DFR:
 class DFRMethod(DFR, ERMMethod):
     label = "DFR"
     source = "Kirichenko, Izmailov, Wilson: Last Layer Re-Training is Sufficient for Robustness to Spurious Correlations. ICLR 2023"
-    Options, recipe, trained_on = DFROptions, 1, ("waterbirds", "metashift")
+    Options, recipe, trained_on, tuned_as = DFROptions, 1, ("waterbirds", "metashift"), "erm"
 
     def last_layer(self, model): return model.head

@@ -20,6 +20,6 @@ class IFAMDFROptions(DFRSettings, IFAMOptions):
 # %% ../../nbs/04_methods/13_ifam_dfr.ipynb #2b2c3d46
 class IFAMDFRMethod(DFR, IFAMMethod):
     label, source = "iFAM + DFR", f"{IFAMMethod.source}; {DFRMethod.source}"
-    Options, recipe, trained_on = IFAMDFROptions, 1, ("waterbirds",)
+    Options, recipe, trained_on, tuned_as = IFAMDFROptions, 1, ("waterbirds",), "ifam"
 
     def last_layer(self, model): return model.stage2.head

@@ -20,6 +20,6 @@ class PDiscoFormerDFROptions(DFRSettings, PartOptions):
 # %% ../../nbs/04_methods/12_pdiscoformer_dfr.ipynb #1b2c3d46
 class PDiscoFormerDFRMethod(DFR, PDiscoFormerMethod):
     label, source = "PDiscoFormer + DFR", f"{PDiscoFormerMethod.source}; {DFRMethod.source}"
-    Options, recipe, trained_on = PDiscoFormerDFROptions, 1, ("waterbirds",)
+    Options, recipe, trained_on, tuned_as = PDiscoFormerDFROptions, 1, ("waterbirds",), "pdiscoformer"
 
     def last_layer(self, model): return model.classifier

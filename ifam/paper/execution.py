@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..core.config import fast_precision
 from ..core.runs import Run, atomic, home, write_json
 from ..core.runs import locked
 from .kept import keep as keep_run
@@ -78,7 +79,8 @@ def execute(
             fresh(folder, mark)
             if gpus > 1:
                 processes = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(gpus)]
-                task = [str(root / "tools/grid.py"), "train_in_process", json.dumps(mark["config"] | fast), str(folder.absolute())]
+                config = dict(precision=fast_precision()) | mark["config"] | fast
+                task = [str(root / "tools/grid.py"), "train_in_process", json.dumps(config), str(folder.absolute())]
                 subprocess.run(processes + task, check=True)
         given = mark["parameters"] | fast | parameters | (dict(run=str(folder.absolute())) if of_run else {})
         done = papermill.execute_notebook(notebook, None, given, cwd=notebook.parent, kernel_name="python3", progress_bar=False,

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['SHAPING', 'ABLATIONS', 'NETWORKS', 'ROW_VARIANTS', 'GRID', 'ABLATED', 'ABLATION_K', 'CORRECTED', 'UNLIKELY',
-           'ELSEWHERE', 'SMALL', 'PROFILES', 'FACTORS', 'RATES', 'TRIED_ON', 'OWN_RATES', 'Planned', 'ablation_run',
-           'planned_rows', 'wanted', 'steps', 'Profile', 'place', 'masks_by_found', 'there', 'needs', 'carried_out',
-           'runs_of', 'tuned_as', 'tries', 'settings_of', 'resolved', 'recipes', 'measuring', 'data_mark',
-           'weights_mark', 'stamps', 'write_stamps']
+           'ELSEWHERE', 'SMALL', 'PROFILES', 'FACTORS', 'RATES', 'TRIED_ON', 'TRIED_SHARE', 'OWN_RATES', 'Planned',
+           'ablation_run', 'planned_rows', 'wanted', 'steps', 'Profile', 'place', 'masks_by_found', 'there', 'needs',
+           'carried_out', 'runs_of', 'tuned_as', 'tries', 'settings_of', 'resolved', 'recipes', 'measuring',
+           'data_mark', 'weights_mark', 'stamps', 'write_stamps']
 
 # %% ../../nbs/09_paper/01_grid.ipynb #f9ea8fb4
 import dataclasses, hashlib, json
@@ -137,8 +137,7 @@ class Profile:
     only: tuple = ()  # words of run names; empty: all
     tuned: bool = False  # whether learning rates are chosen by tries, see `tries`
 
-# float32 on every machine, so that runs of several make one table
-SMALL = dict(image_size=96, batch_size=8, micro_batch=8, precision="32-true")
+SMALL = dict(image_size=96, batch_size=8, micro_batch=8)
 PROFILES = dict(
     paper=Profile("paper"),
     demo=Profile("demo", 3, tuned=True, settings={
@@ -211,15 +210,15 @@ def runs_of(
 
 # %% ../../nbs/09_paper/01_grid.ipynb #4dc0bf9a
 FACTORS = (0.3, 1.0, 3.0)  # of the preset's rates
-RATES = ("lr_vit", "lr_prototypes", "lr_modulation", "lr_head")
-TRIED_ON = 1  # seed of the twin that rates are tried on
+RATES = ("lr_vit", "lr_head")  # what all methods share; those of prototypes say how fast parts form
+TRIED_ON, TRIED_SHARE = 1, 0.5  # seed of the twin that rates are tried on, and how much of it
 OWN_RATES = ("frozen", "found")  # variants that are tried on their own; an ablation takes the full model's rates
 
 def tuned_as(
     run: Planned,  # of the grid
 ) -> str:
-    "Which runs share their rates: those of one method on one dataset, whatever their K."
-    return "-".join([run.dataset, run.method] + [run.variant] * (run.variant in OWN_RATES))
+    "Which runs share their rates: those of one method on one dataset, whatever their K, and of one that begins with its training."
+    return "-".join([run.dataset, method_named(run.method).tuned_as or run.method] + [run.variant] * (run.variant in OWN_RATES))
 
 def tries(
     runs: list[Planned],  # that want rates
@@ -248,7 +247,7 @@ def settings_of(
     if run.K: out["K"] = run.K
     if data: out["data"] = str(place(data, run.dataset))
     if data and "rad-dino" in needs(run, profile): out["weights"] = str(place(data, "rad-dino"))
-    if run.factor: out["twin_seed"] = TRIED_ON
+    if run.factor: out |= dict(twin_seed=TRIED_ON, twin_size=TRIED_SHARE * out.get("twin_size", 1.0))
     factor = run.factor or factors.get(tuned_as(run), 1.0)
     if factor == 1: return out
     return out | {r: float(f"{vars(resolved(out))[r] * factor:.6g}") for r in RATES if r in setting_names(run.method)}
@@ -320,11 +319,13 @@ def stamps(
     factors: dict[str, float] = {},  # as in `settings_of`
 ) -> dict[str, dict]:  # "step/run" to what decides it
     "What each step of each run hangs on, besides the steps before it."
-    out = {}
+    out, p = {}, PROFILES[profile]
     for run in runs:
         settings = settings_of(run, profile, data, factors)
         config = resolved(settings)
-        out[f"train/{run.name}"] = dict(notebook="train", parameters=settings, config=deciding(config),
+        # what a preset leaves to the machine, bfloat16 or float32, makes no other run
+        own = {k: v for k, v in deciding(config).items() if k != "precision" or k in settings or p.preset == "paper"}
+        out[f"train/{run.name}"] = dict(notebook="train", parameters=settings, config=own,
                                         data=data_mark(config), weights=weights_mark(config), recipes=recipes(config))
         for step, given in steps(run).items():
             kind = step.split("-")[0]
