@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STRAIGHT_THROUGH', 'part_dropout', 'binary_mask', 'soft_mask', 'matrix_mask_gradient', 'mask_gradient', 'MaskSignal',
-           'MaskedAttention', 'SoftAttention', 'PackedAttention', 'SelectiveAttention', 'make_selective']
+           'WrittenOut', 'MaskedAttention', 'SoftAttention', 'PackedAttention', 'SelectiveAttention', 'make_selective']
 
 # %% ../../nbs/02_model/02_masks.ipynb #db03b8b1
 import torch
@@ -47,17 +47,22 @@ def soft_mask(
     return part_dropout(part_maps, p).amax(1)
 
 # %% ../../nbs/02_model/02_masks.ipynb #1c69074e
+def _switched(logits, push, kept, form):
+    "What switching each token j does to each row i, as two factors B,h,i,j, from log weights and dL/do_i . (v_j - o_i)."
+    weight = logits.exp()  # e^l / Z
+    if form == "removal": push = torch.where(kept[:, None, None], push / (1 - weight).clamp(min=1e-4), push)
+    if form != "derivative": weight = torch.where(kept[:, None, None], weight, logits.sigmoid())  # e^l / (Z + e^l) where masked
+    return weight, push
+
 def _row_chunk(grad, q, k, v, kept, valid, scale, form):
     "Gradient to the mask from some rows i, in float32: B,T."
     logits = torch.einsum("bhid,bhjd->bhij", q, k) * scale
     normaliser = logits.masked_fill(~kept[:, None, None], -torch.inf).logsumexp(-1, keepdim=True)  # log Z_i
     logits -= normaliser
-    weight = logits.exp()  # e^l / Z
+    weight = logits.exp()
     push = torch.einsum("bhid,bhjd->bhij", grad, v)  # dL/do_i . v_j
     push = push - (push * weight.masked_fill(~kept[:, None, None], 0)).sum(-1, keepdim=True)  # dL/do_i . (v_j - o_i)
-    if form == "removal": push = torch.where(kept[:, None, None], push / (1 - weight).clamp(min=1e-4), push)
-    if form != "derivative": weight = torch.where(kept[:, None, None], weight, logits.sigmoid())  # e^l / (Z + e^l) where masked
-    return torch.einsum("bhij,bhij,bi->bj", weight, push, valid)
+    return torch.einsum("bhij,bhij,bi->bj", *_switched(logits, push, kept, form), valid)
 
 # %% ../../nbs/02_model/02_masks.ipynb #912a2238
 def matrix_mask_gradient(
@@ -110,6 +115,32 @@ class MaskSignal(torch.autograd.Function):
     def backward(ctx, grad):
         return grad, mask_gradient(grad, *ctx.saved_tensors, ctx.scale, ctx.form).to(ctx.dtype), None, None, None, None, None, None
 
+# %% ../../nbs/02_model/02_masks.ipynb #83487ec2
+def _log_weights(q, k, allowed, scale):
+    "Logarithms of attention weights B,h,i,j, and of what a token that is not allowed would weigh, at least in float32."
+    logits = (q @ k.mT).to(torch.promote_types(q.dtype, torch.float32)) * scale
+    return logits - logits.masked_fill(~allowed, -torch.inf).logsumexp(-1, keepdim=True)
+
+class WrittenOut(torch.autograd.Function):
+    "Attention to what is allowed, by matrices; the mask's gradient is made of the same products."
+    @staticmethod
+    def forward(ctx, q, k, v, mask, allowed, kept, scale, form):
+        ctx.save_for_backward(q, k, v, allowed, kept)
+        ctx.scale, ctx.form, ctx.dtype = scale, form, mask.dtype
+        return _log_weights(q, k, allowed, scale).exp().masked_fill(~allowed, 0).to(v.dtype) @ v
+
+    @staticmethod
+    def backward(ctx, grad):
+        q, k, v, allowed, kept = ctx.saved_tensors
+        logits = _log_weights(q, k, allowed, ctx.scale)
+        weight, push = logits.exp().masked_fill(~allowed, 0), (grad @ v.mT).to(logits.dtype)
+        push -= (push * weight).sum(-1, keepdim=True)
+        back, mask = (weight * push * ctx.scale).to(q.dtype), None
+        if ctx.form != "none":
+            factors = _switched(logits, push, kept, ctx.form)
+            mask = torch.einsum("bhij,bhij,bi->bj", *factors, kept.to(logits.dtype)).to(ctx.dtype)
+        return back @ k, back.mT @ q, weight.to(v.dtype).mT @ grad, mask, None, None, None, None
+
 # %% ../../nbs/02_model/02_masks.ipynb #dbb6b8ed
 class MaskedAttention:
     "Hard mask over all tokens, with its gradient (paper, equations 4 and 5)."
@@ -126,6 +157,10 @@ class MaskedAttention:
         if self.teaching: self.allowed = self.allowed | torch.eye(self.kept.shape[1], dtype=torch.bool, device=mask.device)
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:  # B,h,T,d each
+        learning = torch.is_grad_enabled() and (self.teaching or q.requires_grad)
+        if learning and not q.is_cuda and q[..., 0].numel() * q.shape[2] <= 2 ** 24:
+            form = self.form if self.teaching else "none"
+            return WrittenOut.apply(q, k, v, self.signal, self.allowed, self.kept, scale, form)
         output = F.scaled_dot_product_attention(q, k, v, attn_mask=self.allowed, scale=scale)
         if not self.teaching: return output
         return MaskSignal.apply(output, self.signal, q.detach(), k.detach(), v.detach(), self.kept, scale, self.form)
