@@ -1309,6 +1309,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                    'ifam.paper.tables.cell': ('09_paper/tables.html#cell', 'ifam/paper/tables.py'),
                                    'ifam.paper.tables.cells': ('09_paper/tables.html#cells', 'ifam/paper/tables.py'),
                                    'ifam.paper.tables.command': ('09_paper/tables.html#command', 'ifam/paper/tables.py'),
+                                   'ifam.paper.tables.costs': ('09_paper/tables.html#costs', 'ifam/paper/tables.py'),
                                    'ifam.paper.tables.footnotes': ('09_paper/tables.html#footnotes', 'ifam/paper/tables.py'),
                                    'ifam.paper.tables.intervention_name': ( '09_paper/tables.html#intervention_name',
                                                                             'ifam/paper/tables.py'),

@@ -101,8 +101,10 @@ def keep_with_times(
     kept: str | Path,  # such as figures/runs
     name: str,  # of the run
 ):
-    "Keep a run, with the time that its steps took and their stamps. See `ifam.paper.kept.keep`."
+    "Keep a run, with what its steps cost and their stamps. See `ifam.paper.kept.keep`."
     beside = Path(folder).parent.parent
-    times = {f.parent.name: float(pd.read_csv(f, sep="\t")["s"].iloc[-1]) for f in beside.glob(f"times/*/{name}.tsv")}
+    steps = {f.parent.name: pd.read_csv(f, sep="\t").iloc[-1] for f in sorted(beside.glob(f"times/*/{name}.tsv"))}
+    times = {step: float(row["s"]) for step, row in steps.items()}
+    cost = {step: pd.to_numeric(row[["cpu_time", "max_rss"]], errors="coerce").tolist() for step, row in steps.items()}
     made_under = {f.parent.name: digest(json.loads(f.read_text())) for f in sorted(beside.glob(f"stamps/*/{name}.json"))}
-    keep_run(Run(folder), kept, name, times, made_under)
+    keep_run(Run(folder), kept, name, times, made_under, cost)

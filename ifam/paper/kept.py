@@ -58,6 +58,7 @@ class Result:
     chosen: dict = field(default_factory=dict)  # dataset to the intervention that leaves a part out, and how the part was chosen
     numbers: pd.DataFrame = None  # see `numbers`
     seconds: dict = field(default_factory=dict)  # step to the time it took
+    cost: dict = field(default_factory=dict)  # step to seconds of processors' time and MB of memory at most
 
     def predictions(
         self,
@@ -111,6 +112,7 @@ def keep(
     name: str,  # of its files there, without their endings
     seconds: dict | None = None,  # step to the time it took, where that is known
     stamps: dict | None = None,  # step to the digest of its stamp, see `ifam.paper.grid`
+    cost: dict | None = None,  # step to seconds of processors' time and MB of memory at most
 ):
     "Keep a finished run's settings, epochs, predictions and numbers. `ValueError` for a run that is not finished."
     if not run.finished: raise ValueError(f"{run.folder} is not finished: train it first.")
@@ -119,7 +121,7 @@ def keep(
     if len(own := numbers(run)):
         with atomic(folder / f"{name}.csv") as file: own.to_csv(file, index=False)
     write_json(folder / f"{name}.json", dict(saved=run.saved, metrics=run.metrics, chosen=chosen_parts(run),
-                                             seconds=seconds or {}, stamps=stamps or {}))
+                                             seconds=seconds or {}, stamps=stamps or {}, cost=cost or {}))
 
 # %% ../../nbs/09_paper/00_kept.ipynb #798d8aa7
 def read(
@@ -131,5 +133,5 @@ def read(
         note, table = json.loads(file.read_text()), file.with_suffix(".csv")
         out[file.stem] = Result(file.stem, note["saved"], note["metrics"], pd.read_parquet(file.with_suffix(".parquet")),
                                 note.get("chosen", {}), pd.read_csv(table) if table.is_file() else pd.DataFrame(),
-                                note.get("seconds", {}))
+                                note.get("seconds", {}), note.get("cost", {}))
     return out

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'METRICS', 'SHOWN', 'DATA', 'TRAINED_ON', 'AS_PUBLISHED', 'MAIN', 'STAND_IN', 'paper', 'written', 'ours',
-           'intervention_name', 'runs_for', 'Kept', 'command', 'side_by_side', 'protocol', 'beside', 'shares_backbone',
-           'cell', 'cells', 'words', 'row_name', 'readable', 'footnotes', 'markdown', 'picture', 'write', 'order']
+           'intervention_name', 'runs_for', 'Kept', 'command', 'side_by_side', 'costs', 'protocol', 'beside',
+           'shares_backbone', 'cell', 'cells', 'words', 'row_name', 'readable', 'footnotes', 'markdown', 'picture',
+           'write', 'order']
 
 # %% ../../nbs/09_paper/05_tables.ipynb #87d065c8
 import re
@@ -138,6 +139,18 @@ def side_by_side(
     row = lambda r: ", ".join([named(r.method)] + [r.variant.replace("_", " ")] * bool(r.variant))
     nearest = {row(r): min((s.K for s in own if row(s) == row(r)), key=lambda K: abs(K - 8)) for r in own}
     return {name: [r.name for r in own if row(r) == name and r.K == K] for name, K in nearest.items()}
+
+# %% ../../nbs/09_paper/05_tables.ipynb #539a2077
+def costs(
+    rows: dict[str, list[Result]],  # row to its runs, one a seed; ERM's among them
+) -> pd.DataFrame:  # minutes of one processor and MB of memory at most, medians over seeds; the same over ERM's
+    "What training cost, and the images of the choice of epoch and of the test with it; rows whose cost is not known are left out."
+    found = {row: np.median([c for r in runs if (c := r.cost.get("train"))], 0) for row, runs in rows.items()
+             if any(r.cost.get("train") for r in runs)}
+    table = pd.DataFrame(found, index=["minutes", "MB"]).T
+    table["minutes"] /= 60
+    if "ERM" in table.index: table[["minutes / ERM", "MB / ERM"]] = table / table.loc["ERM"]
+    return table
 
 # %% ../../nbs/09_paper/05_tables.ipynb #757dd8b6
 def protocol() -> pd.DataFrame:  # row by method: trained with, selected by, source
