@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SHAPING', 'ABLATIONS', 'NETWORKS', 'ROW_VARIANTS', 'GRID', 'ABLATED', 'ABLATION_K', 'CORRECTED', 'UNLIKELY',
-           'ELSEWHERE', 'SMALL', 'PROFILES', 'FACTORS', 'RATES', 'TRIED_ON', 'TRIED_SHARE', 'OWN_RATES', 'Planned',
+           'ELSEWHERE', 'LESS', 'PROFILES', 'FACTORS', 'RATES', 'TRIED_ON', 'TRIED_SHARE', 'OWN_RATES', 'Planned',
            'ablation_run', 'planned_rows', 'wanted', 'steps', 'Profile', 'place', 'masks_by_found', 'there', 'needs',
            'carried_out', 'runs_of', 'tuned_as', 'tries', 'settings_of', 'resolved', 'recipes', 'measuring',
            'data_mark', 'weights_mark', 'stamps', 'write_stamps']
@@ -138,17 +138,17 @@ class Profile:
     tuned: bool = False  # whether learning rates are chosen by tries, see `tries`
 
 # in a quarter of the preset's images parts must form faster: K = 8 gives three parts at its rates, five at these (seed 1's Waterbirds twin)
-SMALL = dict(image_size=96, batch_size=8, micro_batch=8, lr_prototypes=3e-3, lr_modulation=3e-2)
+LESS = dict(image_size=96, batch_size=8, micro_batch=8, lr_prototypes=3e-3, lr_modulation=3e-2)
 PROFILES = dict(
-    paper=Profile("paper"),
+    paper=Profile("paper"), small=Profile("small"),
     demo=Profile("demo", 3, tuned=True, settings={
-        "": SMALL | dict(epochs=2),
+        "": LESS | dict(epochs=2),
         "waterbirds": dict(twin_size=0.4),
         "cub": dict(twin_size=0.3),
         "metashift": dict(epochs=1),
         "siim_acr": dict(twin_size=0.5),
         "imagenet": dict(epochs=3)}),
-    quick=Profile("demo", 1, {"": SMALL | dict(epochs=1, twin_size=0.02)}, (
+    quick=Profile("demo", 1, {"": LESS | dict(epochs=1, twin_size=0.02)}, (
         "waterbirds-erm-seed", "waterbirds-pdiscoformer-K4", "waterbirds-ifam-K4", "waterbirds-ifam-K16",
         "cub-ifam-K4-seed", "cub-pdiscoformer-K4", "cub-ifam-K4-soft",
         "metashift-ifam-K4-seed", "metashift-ifam-K8", "siim_acr-ifam", "imagenet-ifam")))
@@ -195,11 +195,11 @@ def carried_out(
     profile: str,  # a name of PROFILES
 ) -> Planned:
     "The run that a profile makes of it: the plain ERM run for one on another network, where the preset brings its own."
-    if run.variant not in NETWORKS or PROFILES[profile].preset == "paper": return run
+    if run.variant not in NETWORKS or PROFILES[profile].preset != "demo": return run
     return dataclasses.replace(run, method="erm", variant="")
 
 def runs_of(
-    profile: str,  # paper, demo or quick
+    profile: str,  # demo, quick, small or paper
     seeds: int = 0,  # 0: as the profile says
 ) -> list[Planned]:
     "The runs of a profile. `ValueError` for one that there is not."

@@ -69,7 +69,7 @@ def page_stamps(
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #8af13f49
 def plan(
-    profile: str,  # demo, quick or paper
+    profile: str,  # demo, quick, small or paper
     data: str = "",  # folder below which the datasets lie; empty: the twins
     only: str = "",  # beginnings of names of runs, with commas; empty: all
     seeds: int = 0,  # of the rows with a claim; 0: as the profile says
@@ -82,7 +82,7 @@ def plan(
                                 "siim_acr. Methods that are given FOUND's masks need data_prep/found_masks.ipynb to have made them, "
                                 "of waterbirds, metashift and imagenet.")
     missing = sorted({d for r in runs for d in needs(r, profile) if data and not there(data, d)})
-    runs = [r for r in runs if not needs(r, profile) & set(missing)]
+    runs = [r for r in runs if not needs(r, profile) & set(missing) and not (data and r.variant == "uncorrelated")]
     if not runs: raise FileNotFoundError(f"DATA={data}: no run finds all it needs below it; there is no {', '.join(missing)}.")
     if only: runs = [r for r in runs if r.name.startswith(tuple(w.strip() for w in only.split(",")))]
     if not runs: raise ValueError(f"ONLY={only}: no run of the {profile} grid begins so.")
@@ -132,7 +132,7 @@ def at_once() -> int:
 def write_plan(
     folder: Path,  # of the profile's runs
     runs: list[Planned],  # to be made
-    profile: str,  # demo, quick or paper
+    profile: str,  # demo, quick, small or paper
     data: str = "",  # folder below which the datasets lie; empty: the twins
     gpus: int = 0,  # of one training
     root: Path = None,  # the checkout; None: this one
@@ -341,12 +341,12 @@ def tuned(
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #f41b9e26
 def reproduce(
-    profile: str = "demo",  # demo, quick or paper
+    profile: str = "demo",  # demo, quick, small or paper
     data: str = "",  # folder below which the datasets lie; empty: the twins
     runs: str = "",  # folder for runs; empty: runs/grid of the checkout
     only: str = "",  # beginnings of names of runs, with commas; empty: all
     seeds: int = 0,  # of the rows with a claim; 0: as the profile says
-    gpus: int = 0,  # of one training; 0: one for the paper profile, else the processor
+    gpus: int = 0,  # of one training; 0: one for the profiles paper and small, else the processor
     kept: bool = False,  # take the predictions that come with the checkout, see `write_plan`
     dry_run: bool = False,  # only say what would be done
     arguments: list[str] = (),  # for Snakemake
@@ -355,7 +355,7 @@ def reproduce(
 ) -> int:  # exit status: 0 where nothing is left to do
     """Make every table and figure of a profile that is missing or out of date; of two commands for one folder the second waits, for each
     removes what it is about to make; a dry run raises `BlockingIOError` then. Raises as `plan`."""
-    root, data, gpus = root or home(), str(Path(data).expanduser().absolute()) if data else "", gpus or int(profile == "paper")
+    root, data, gpus = root or home(), str(Path(data).expanduser().absolute()) if data else "", gpus or int(profile in ("paper", "small"))
     folder = (Path(runs).expanduser().absolute() if runs else home() / "runs" / "grid") / profile
     wanted, missing = plan(profile, data, only, seeds)
     if missing:

@@ -110,7 +110,7 @@ def runs_for(
 @dataclass(frozen=True)
 class Kept:
     "The runs that a profile has kept."
-    profile: str  # demo, quick or paper
+    profile: str  # demo, quick, small or paper
     runs: dict[str, Result]  # by name
 
     @property
