@@ -6,7 +6,7 @@
 __all__ = ['METHODS', 'METRICS', 'SHOWN', 'DATA', 'TRAINED_ON', 'AS_PUBLISHED', 'MAIN', 'STAND_IN', 'paper', 'written', 'ours',
            'intervention_name', 'runs_for', 'Kept', 'command', 'side_by_side', 'costs', 'protocol', 'beside',
            'shares_backbone', 'cell', 'cells', 'words', 'row_name', 'readable', 'footnotes', 'markdown', 'picture',
-           'write', 'order']
+           'write', 'order', 'agreement']
 
 # %% ../../nbs/09_paper/05_tables.ipynb #87d065c8
 import re
@@ -401,3 +401,21 @@ def order(
         for word, other in (("over_best_other", best), ("over_no_second_stage", "ifam:no_second_stage")):
             if other in names: d = gap("ifam:full", other); out |= {word: float(d), f"{word}_low": d.low, f"{word}_high": d.high}
     return out
+
+# %% ../../nbs/09_paper/05_tables.ipynb #2c49cf82
+def agreement(
+    table: pd.DataFrame,  # as `cells` gives it
+    least: int = 4,  # rows; of fewer an order says little
+) -> pd.DataFrame:  # table, dataset, metric, rows, Spearman's rank correlation; the row that stands farthest from its place, ours and theirs
+    "How our rows are ordered beside the paper's, by dataset and measure. A row that another run fills does not count."
+    keys = ["table", "dataset", "method", "K", "intervention", "metric"]
+    own = table[(table["stand_in"] != "plain ERM") & ~table["metric"].str.endswith("_delta")].dropna(subset=["value"])
+    both = own[[*keys, "value"]].merge(paper()[[*keys, "value"]].dropna(), on=keys, suffixes=("", "_theirs"))
+    out = []
+    for (dataset, metric), rows in both.groupby(["dataset", "metric"], sort=False):
+        ours, theirs = (rows[c].rank(ascending=False) for c in ("value", "value_theirs"))
+        if len(rows) < least or ours.nunique() < 2 or theirs.nunique() < 2: continue
+        far = (ours - theirs).abs().idxmax()
+        out.append(dict(table=rows["table"].iloc[0], dataset=dataset, metric=metric, rows=len(rows), spearman=ours.corr(theirs),
+                        farthest=row_name(*rows.loc[far, ["method", "K", "intervention"]]), place=ours[far], paper=theirs[far]))
+    return pd.DataFrame(out, columns=["table", "dataset", "metric", "rows", "spearman", "farthest", "place", "paper"])

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['THEME', 'OKABE_ITO', 'SIDE', 'SWING', 'ENDS', 'theme', 'part_colours', 'enlarge', 'tinted', 'outlined', 'coloured',
-           'parts_overlay', 'seen_by_stage2', 'first_of_groups', 'blank', 'grid_of', 'readable', 'part_maps_figure',
+           'parts_overlay', 'seen_by_stage2', 'first_of_groups', 'blank', 'grid_of', 'spoken', 'part_maps_figure',
            'heat_map', 'with_ends', 'removal_bars']
 
 # %% ../../nbs/08_show/00_plots.ipynb #09bdc9f9
@@ -147,7 +147,7 @@ def grid_of(
     return fig
 
 # %% ../../nbs/08_show/00_plots.ipynb #8be46d70
-def readable(
+def spoken(
     name: str,  # of a class, such as 018.Fork_tailed_Swallow
 ) -> str:
     "A class as one says it: without CUB's number, and with the hyphens that its underlines before small letters stand for."
@@ -175,7 +175,7 @@ def part_maps_figure(
     fig = grid_of(rows, [groups[r["group"]].replace(" on ", "\non ") for r in records] if len(groups) else [])
     for ax, record, out in zip(fig.axes[-len(indices):], records, outputs):
         said = int(out.logits.argmax())
-        verdict, colour = ("correct", "0.25") if said == record["label"] else (f"wrong: {readable(dataset.classes[said])}", "#b00020")
+        verdict, colour = ("correct", "0.25") if said == record["label"] else (f"wrong: {spoken(dataset.classes[said])}", "#b00020")
         ax.set_xlabel("\n".join(wrap(verdict, 16)[:2]), fontsize=7, color=colour, labelpad=2)
     return fig
 
