@@ -406,7 +406,8 @@ def order(
 def agreement(
     table: pd.DataFrame,  # as `cells` gives it
     least: int = 4,  # rows; of fewer an order says little
-) -> pd.DataFrame:  # table, dataset, metric, rows, Spearman's rank correlation; the row that stands farthest from its place, ours and theirs
+    # table, dataset, metric, rows, Spearman's rank correlation; the row that stands farthest from its place, ours and theirs
+) -> pd.DataFrame:
     "How our rows are ordered beside the paper's, by dataset and measure. A row that another run fills does not count."
     keys = ["table", "dataset", "method", "K", "intervention", "metric"]
     own = table[(table["stand_in"] != "plain ERM") & ~table["metric"].str.endswith("_delta")].dropna(subset=["value"])
