@@ -180,19 +180,30 @@ def undefined(root: Path) -> list[str]:
     return wrong
 
 
+FOREIGN = 'forward', 'backward', 'train'  # methods of torch's classes that ours override
+
+
 def undocumented(root: Path) -> list[str]:
-    "Parameters of public functions without a docment beside or above. What overrides a base's method has its words."
+    "Parameters of public functions without a docment beside or above. What overrides a method, or says `See ...`, has its words there."
+    trees = {p: ast.parse(p.read_text()) for p in sorted((root/'ifam').rglob('*.py'))}
+    classes = {c.name: c for tree in trees.values() for c in tree.body if isinstance(c, ast.ClassDef)}
+    has = lambda c, name: any(isinstance(f, ast.FunctionDef) and f.name == name for f in c.body)
+    def overrides(c, name):
+        bases = [classes.get(b.id) if isinstance(b, ast.Name) else None for b in c.bases]
+        return any(name in FOREIGN if b is None else has(b, name) or overrides(b, name) for b in bases)
     wrong = []
-    for path in sorted((root/'ifam').rglob('*.py')):
+    for path, tree in trees.items():
         lines = path.read_text().split('\n')
-        def look(node, based=False):
+        def look(node):
             for n in node.body:
-                if isinstance(n, ast.ClassDef) and not n.name.startswith('_'): look(n, bool(n.bases))
-                if not isinstance(n, ast.FunctionDef) or n.name.startswith('_') and n.name != '__init__' or based: continue
-                beside = lambda a: '#' in lines[a.lineno - 1][a.col_offset:] or a.lineno > n.lineno and lines[a.lineno - 2].strip().startswith('#')
-                bare = [a.arg for a in (*n.args.args, *n.args.kwonlyargs) if a.arg not in ('self', 'cls') and not beside(a)]
+                if isinstance(n, ast.ClassDef) and not n.name.startswith('_'): look(n)
+                if not isinstance(n, ast.FunctionDef) or n.name.startswith('_') and n.name != '__init__': continue
+                if isinstance(node, ast.ClassDef) and overrides(node, n.name) or (ast.get_docstring(n) or '').startswith('See `'): continue
+                above = lambda a: a.lineno > n.lineno and lines[a.lineno - 2].strip().startswith('#')
+                beside = lambda a: a.lineno > n.lineno and '#' in lines[a.lineno - 1][a.col_offset:]
+                bare = [a.arg for a in (*n.args.args, *n.args.kwonlyargs) if a.arg not in ('self', 'cls') and not beside(a) and not above(a)]
                 if bare: wrong.append(f'{path.relative_to(root)}: {n.name}({", ".join(bare)})')
-        look(ast.parse('\n'.join(lines)))
+        look(tree)
     return wrong
 
 
@@ -407,6 +418,7 @@ BREAKS = {  # what is broken: (how, the check that must see it)
     'a name twice': (lambda r: replace(r, 'ifam/high/high.py', '__all__ = []', "__all__ = ['low']"), doubled),
     'a lost import': (lambda r: replace(r, 'ifam/low/low.py', 'return 1', 'return one()'), undefined),
     'a bare parameter': (lambda r: replace(r, 'ifam/low/low.py', 'def low()', 'def low(x)'), undocumented),
+    'a bare method': (lambda r: replace(r, 'ifam/low/low.py', 'def low(): return 1', 'class Low(Base):\n    def low(self, x): return 1  # y'), undocumented),
     'a long line': (lambda r: edit(r, 'train.ipynb', lambda nb: nb.cells[3].update(source='x = 1  # ' + 'x'*140)), wide),
     'a long cell': (lambda r: edit(r, '01_low/00_low.ipynb', lambda nb: nb.cells[2].update(source='#| export\n' + 'x = 1\n'*41)), wide),
     'unused dependency': (lambda r: replace(r, 'pyproject.toml', '[]', '["scikit-image>=0.24"]'), unused),

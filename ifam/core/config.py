@@ -53,7 +53,7 @@ class Config(_Settings):
     micro_batch: int = 16  # images at a time in one process
     lr_vit: float = 1e-6  # of the backbone
     lr_head: float = 1e-2  # classifiers
-    weight_decay: float = 0.05  # of adamw normalised, see ifam.training
+    weight_decay: float = 0.05  # of adamw normalised, see ifam.training.rates
     optimizer: str = "adamw"  # or sgd, with momentum 0.9
     clip: float = 2.0  # largest gradient norm
     ema: float = 0.0  # decay of the weights' moving average, with timm's warm-up; 0: none

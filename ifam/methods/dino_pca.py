@@ -75,8 +75,12 @@ class DinoPCAMethod(ERMMethod):
         model.register_buffer("components", torch.tensor(0))
         return model
 
-    def read(self, seen: Looking, data):
-        "Class tokens n,D of a split, labels n and groups n."
+    def read(
+        self,
+        seen: Looking,  # what may be looked at
+        data,  # a split, as it is evaluated
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # n,D class tokens; n labels; n groups
+        "What is known of a split."
         return seen.features(seen.model.head, data).astype(float), np.array(data.labels), np.array(data.group_ids)
 
 # %% ../../nbs/04_methods/18_dino_pca.ipynb #5b97b446

@@ -209,7 +209,10 @@ class DISCMethod(ERMMethod):
     def phases(self):
         return [Phase("explore", self.config.explore_epochs, end="best"), Phase("train", self.config.epochs)]
 
-    def bank(self, transform=None): return Bank(self.config.concepts, self.config.concept_images, transform)
+    def bank(
+        self,
+        transform=None,  # of a picture, as `Bank` takes it
+    ) -> Bank: return Bank(self.config.concepts, self.config.concept_images, transform)
 
     def begin(self, phase, known):
         "A folder without concepts is told before the first model is trained."

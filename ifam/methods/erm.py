@@ -92,7 +92,7 @@ class ERMOptions(Config):
 
 # %% ../../nbs/04_methods/01_erm.ipynb #a3498c89
 class ERMMethod(Method):
-    label, source = "ViT-B, fine-tuned", "Vapnik: The Nature of Statistical Learning Theory. 1995"
+    label, source = "ERM", "Vapnik: The Nature of Statistical Learning Theory. 1995"
     Options = ERMOptions
 
     def build(self, classes, pretrained=True):

@@ -120,8 +120,13 @@ class ReadsTokens(Protocol):
     def reader(self) -> VisionTransformer:
         "The ViT whose class token is classified."
 
-    def from_tokens(self, images: Tensor, kept: Tensor, owner: Tensor | None = None) -> Tensor:  # M,C
-        "Logits from sets of tokens alone: images B,3,H,W, kept M,N, owner M the image of each set (None: one an image)."
+    def from_tokens(
+        self,
+        images: Tensor,  # B,3,H,W normalised
+        kept: Tensor,  # M,N sets of tokens, 1 = kept
+        owner: Tensor | None = None,  # M the image of each set; None: one an image
+    ) -> Tensor:  # M,C
+        "Logits from sets of tokens alone."
 
 @runtime_checkable
 class HasMask(Protocol):
@@ -129,8 +134,11 @@ class HasMask(Protocol):
     def mask_grid(self) -> tuple[int, int]:
         "Rows and columns of the mask."
 
-    def hold(self, images: Tensor) -> tuple[Tensor, Callable]:
-        "The masks B,N of images B,3,H,W, and the classifier, images to logits, with these masks held fixed."
+    def hold(
+        self,
+        images: Tensor,  # B,3,H,W normalised
+    ) -> tuple[Tensor, Callable]:  # their masks B,N; images to logits, with these masks
+        "The masks of images, and the classifier with these masks held fixed."
 
 # %% ../../nbs/02_model/05_two_stages.ipynb #ebcb6f47
 def repeat_mask(

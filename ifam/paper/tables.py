@@ -135,8 +135,7 @@ def side_by_side(
 ) -> dict[str, list[str]]:  # row to the names of its runs, one a seed
     "Every method and variant of a dataset, of each the number of parts that is nearest to 8."
     own = [r for r in runs if r.dataset == dataset]
-    named = lambda m: "ERM" if m == "erm" else method_named(m).label
-    row = lambda r: ", ".join([named(r.method)] + [r.variant.replace("_", " ")] * bool(r.variant))
+    row = lambda r: ", ".join([method_named(r.method).label] + [r.variant.replace("_", " ")] * bool(r.variant))
     nearest = {row(r): min((s.K for s in own if row(s) == row(r)), key=lambda K: abs(K - 8)) for r in own}
     return {name: [r.name for r in own if row(r) == name and r.K == K] for name, K in nearest.items()}
 
@@ -162,10 +161,9 @@ def protocol() -> pd.DataFrame:  # row by method: trained with, selected by, sou
     of = " of validation images"
     chosen = dict(AA="labels" + of, AUC="labels" + of, WGA="groups" + of)
     kinds = {m: method_named(m) for m in methods()}
-    called = lambda m: "ERM" if m == "erm" else kinds[m].label
     blind = lambda k: k.trained_on and not any("val" in registry[d].scored for d in k.trained_on)
     by = lambda k: "nothing: the last epoch" if blind(k) else chosen.get(k.criterion, "")
-    return pd.DataFrame({m: dict(method=called(m), told=told(k), selection=by(k), source=k.source)
+    return pd.DataFrame({m: dict(method=k.label, told=told(k), selection=by(k), source=k.source)
                          for m, k in kinds.items()}).T
 
 # %% ../../nbs/09_paper/05_tables.ipynb #ffc3f6b9
@@ -373,7 +371,8 @@ def order(
     dataset: str,  # that the rows are measured on
     metric: str,  # as in paper.csv
     draws: int = 2000,  # of the bootstrap
-    # rows, spearman, low, high; first, last; above_next, its interval (points); over_last likewise.
+    # rows, spearman, low, high; first, last; over_best_other: what the full model has over that row, in points, with low and high;
+    # over_no_second_stage likewise.
     # Empty where fewer than three rows have runs
 ) -> dict:
     "How the rows compare with the paper's, by one measure. Identical rows count once."

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
+from fastcore.basics import patch
 from skimage.filters import gaussian
 from skimage.transform import EuclideanTransform
 from .drawing import collage, curve, ellipse, fractal_noise, own_coordinates, paint, ribbon, shade, smooth_step, tube, window
@@ -54,22 +55,52 @@ class _Shapes:
 class Figure(_Shapes):
     "Shapes of one subject from back to front, in units of about half its size: x to the right, y down, standing on `ground`."
 
-    def __init__(self, rng, fur=0.):
+    def __init__(
+        self,
+        rng: np.random.Generator,  # source of randomness
+        fur: float = 0.,  # how shaggy the whole is, 0 for smooth
+    ):
         self.rng, self.fur, self.shapes, self.ground = rng, fur, [], 1.
 
-    def u(self, low, high): return self.rng.uniform(low, high)
+    def u(
+        self,
+        low: float,  # of what is drawn
+        high: float,  # likewise
+    ) -> float: return self.rng.uniform(low, high)
 
-    def chance(self, p=.5): return self.rng.random() < p
+    def chance(
+        self,
+        p: float = .5,  # of a yes
+    ) -> bool: return self.rng.random() < p
 
-    def add(self, polygon, skin, relief=.5, depth=.25, fur=1., cast=.3):
-        """`relief` and `depth` say how strongly and how broadly a shape is rounded, `fur` how shaggy it is; `cast` is its shadow on what
-        lies below."""
+    def add(
+        self,
+        polygon: np.ndarray,  # (n, 2) corners
+        skin,  # a name or a colour
+        relief: float = .5,  # how strongly the shape is rounded
+        depth: float = .25,  # how broadly
+        fur: float = 1.,  # how shaggy it is, beside the whole
+        cast: float = .3,  # its shadow on what lies below
+    ):
+        "Lay a shape over those that are there."
         if self.fur * fur: polygon = furry(self.rng, polygon, self.fur * fur)
         self.shapes.append((np.asarray(polygon, float), skin, relief, depth, cast))
 
-    def flat(self, polygon, skin): self.shapes.append((np.asarray(polygon, float), skin, 0, 0, 0))
+# %% ../../nbs/10_twins/04_metashift.ipynb #5e1b07d3
+@patch
+def flat(
+    self: Figure,
+    polygon: np.ndarray,  # (n, 2) corners
+    skin,  # a name or a colour
+): self.shapes.append((np.asarray(polygon, float), skin, 0, 0, 0))
 
-    def line(self, points, width, skin): self.flat(ribbon(curve(points, 7, closed=False) if len(points) == 3 else points, width), skin)
+@patch
+def line(
+    self: Figure,
+    points: np.ndarray,  # (n, 2); of three, a curve through them
+    width: float,  # as `ribbon` takes it
+    skin,  # a name or a colour
+): self.flat(ribbon(curve(points, 7, closed=False) if len(points) == 3 else points, width), skin)
 
 # %% ../../nbs/10_twins/04_metashift.ipynb #4c7be190
 def rectangle(
@@ -93,17 +124,38 @@ def mirrored(
 class Part(_Shapes):
     "A frame of its own within a figure: where a head is, how large it is and how far it is tilted."
 
-    def __init__(self, figure, at, size, tilt=0.):
+    def __init__(
+        self,
+        figure,  # a `Figure`, or a part of one
+        at: tuple,  # where its origin lies there
+        size: float,  # of its unit there
+        tilt: float = 0.,  # radians
+    ):
         self.figure, self.at, self.size = figure, np.asarray(at, float), size
         self.matrix = EuclideanTransform(rotation=tilt)(np.eye(2)) * size
 
     def __call__(self, points): return np.asarray(points, float) @ self.matrix + self.at
 
-    def add(self, polygon, skin, depth=.25, **how): self.figure.add(self(polygon), skin, depth=depth * self.size, **how)
+    def add(
+        self,
+        polygon: np.ndarray,  # (n, 2) corners, in its own frame
+        skin,  # a name or a colour
+        depth: float = .25,  # in its own units
+        **how,  # as `Figure.add`
+    ): self.figure.add(self(polygon), skin, depth=depth * self.size, **how)
 
-    def flat(self, polygon, skin): self.figure.flat(self(polygon), skin)
+    def flat(
+        self,
+        polygon: np.ndarray,  # (n, 2) corners, in its own frame
+        skin,  # a name or a colour
+    ): self.figure.flat(self(polygon), skin)
 
-    def line(self, points, width, skin): self.figure.line(self(points), np.multiply(width, self.size), skin)
+    def line(
+        self,
+        points: np.ndarray,  # (n, 2), in its own frame
+        width: float,  # in its own units
+        skin,  # a name or a colour
+    ): self.figure.line(self(points), np.multiply(width, self.size), skin)
 
 # %% ../../nbs/10_twins/04_metashift.ipynb #c6c89014
 def lay(
