@@ -116,7 +116,7 @@ import ifam, torch
 model = ifam.load(sys.argv[1])
 assert model(torch.zeros(1, 3, model.config.image_size, model.config.image_size)).mask.shape[0] == 1
 """
-OTHERS = """captum execnb fastcore gdcm ipywidgets kornia lightning_fabric matplotlib nbconvert nbdev pandas papermill pooch pyarrow pydicom scipy seaborn skimage sklearn
+OTHERS = """captum execnb fastcore gdcm ipywidgets joblib kornia lightning_fabric matplotlib nbconvert nbdev pandas papermill pooch pyarrow pydicom scipy seaborn skimage sklearn
 snakemake torchmetrics"""
 
 
