@@ -9,8 +9,6 @@ __all__ = ['main']
 import argparse, sys
 from functools import partial
 
-from .show.prediction import predict_pictures
-
 # %% ../nbs/08_show/05_command.ipynb #c9ef88c7
 def _bar(what):
     "A progress bar where tqdm is installed."
@@ -44,6 +42,7 @@ def main(
     "Run a command."
     asked = _asked(words)
     try:
+        from ifam.show.prediction import predict_pictures  # seconds, in which --help need not wait and a stop is a word
         found = predict_pictures(asked.run, asked.pictures, asked.batch_size, asked.device, _bar('predicting'))
         for p in found: print(_line(p.row), file=sys.stderr if p.error else sys.stdout)
         if asked.out: print(f"saved in {found.save(asked.out, _bar('saving'))}")

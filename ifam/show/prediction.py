@@ -173,7 +173,10 @@ class _Listed:
         said = f'{len(self)} pictures' + f', {len(self.failed)} with an error' * bool(self.failed) + ', stopped before the last' * self.stopped
         return f'Predictions({said})'
 
-    def _repr_html_(self): return self.table.to_html(float_format='{:.2f}'.format, na_rep='')
+    def _repr_html_(self):
+        import pandas as pd
+        rows = [{k: '' if v is None else _plain(v) for k, v in p.row.items()} for p in self.each]
+        return pd.DataFrame(rows, columns=COLUMNS).to_html(float_format='{:.2f}'.format)
 
 # %% ../../nbs/08_show/04_prediction.ipynb #4bf1643a
 class Predictions(_Listed):
