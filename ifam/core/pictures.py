@@ -15,7 +15,8 @@ from PIL import Image, UnidentifiedImageError
 # %% ../../nbs/01_core/02_pictures.ipynb #7b147ba4
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')  # suffixes, in any case
 _T = Image.Transpose
-TURNS = {2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE, 6: _T.ROTATE_270, 7: _T.TRANSVERSE, 8: _T.ROTATE_90}
+TURNS = {2: _T.FLIP_LEFT_RIGHT, 3: _T.ROTATE_180, 4: _T.FLIP_TOP_BOTTOM, 5: _T.TRANSPOSE,
+         6: _T.ROTATE_270, 7: _T.TRANSVERSE, 8: _T.ROTATE_90}
 _BACK = TURNS | {6: _T.ROTATE_90, 8: _T.ROTATE_270}
 
 def orientation(
