@@ -44,7 +44,7 @@ def main(
     try:
         from ifam.show.prediction import predict_pictures  # seconds, in which --help need not wait and a stop is a word
         found = predict_pictures(asked.run, asked.pictures, asked.batch_size, asked.device, _bar('predicting'))
-        for p in found: print(_line(p.row), file=sys.stderr if p.error else sys.stdout)
+        for p in found: print(_line(p.row).encode(errors='replace').decode(), file=sys.stderr if p.error else sys.stdout)
         if asked.out: print(f"saved in {found.save(asked.out, _bar('saving'))}")
     except (OSError, ValueError) as error: print(f'ifam: {error}', file=sys.stderr); return 2
     except KeyboardInterrupt: print('ifam: stopped', file=sys.stderr); return 130

@@ -7,7 +7,7 @@ __all__ = ['UNLIKE', 'UNLIKE_NOTE', 'EMPTY_NOTE', 'COLUMNS', 'WRITTEN', 'picture
            'Predictions', 'predict_pictures', 'explain']
 
 # %% ../../nbs/08_show/04_prediction.ipynb #9c8c4f17
-import csv, glob, re
+import csv, glob, os, re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +24,11 @@ from ..training.opened import load
 # %% ../../nbs/08_show/04_prediction.ipynb #119a1efb
 def _files(given):
     "The files that a path, a folder or a pattern means."
-    path = Path(given).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(given))
+    if os.path.isdir(path):  # pathlib's own would raise for a name that is too long
         seen = lambda p: p.suffix.lower() in PICTURES and not any(x.startswith('.') for x in p.relative_to(path).parts)
         return [p for p in sorted(path.rglob('*')) if seen(p)]
-    if path.exists() or not glob.has_magic(str(path)): return [path]
+    if os.path.exists(path) or not glob.has_magic(str(path)): return [path]
     return [Path(p) for p in sorted(glob.glob(str(path), recursive=True)) if Path(p).is_file()]
 
 def picture_sources(
@@ -277,6 +277,6 @@ def explain(
     found = predict_pictures(model, [picture])
     if found.stopped: raise KeyboardInterrupt
     if len(found) > 1: raise ValueError(f'{picture} are {len(found)} pictures: give one, or call ifam.predict.')
-    missing = isinstance(found[0].source, (Path, FileNotFoundError)) and not Path(found[0].file).exists()
+    missing = isinstance(found[0].source, (Path, FileNotFoundError)) and not os.path.exists(found[0].file)
     if found[0].error: raise (FileNotFoundError if missing else ValueError)(found[0].error)
     return found[0]
