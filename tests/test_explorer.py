@@ -101,9 +101,9 @@ def test_a_tick_and_an_upload_change_the_page(page):
         with page.expect_file_chooser() as chooser: choose.click()
         chooser.value.set_files(file)
     give(dict(name="notes.txt", mimeType="text/plain", buffer=b"no picture"))
-    expect(page.get_by_text("notes.txt is not a picture that can be read")).to_be_visible()
+    expect(page.get_by_text("notes.txt is not a readable picture")).to_be_visible()
     picture = io.BytesIO(); Image.effect_mandelbrot((180, 130), (-2, -1, 1, 1), 60).save(picture, "PNG")
     give(dict(name="mandelbrot.png", mimeType="image/png", buffer=picture.getvalue()))
     expect(page.get_by_text("mandelbrot.png", exact=True)).to_be_visible()
-    expect(page.get_by_text("is not a picture")).to_have_count(0); expect(pictures.nth(0)).to_be_visible()
+    expect(page.get_by_text("is not a readable picture")).to_have_count(0); expect(pictures.nth(0)).to_be_visible()
     expect(predictions.nth(1)).not_to_have_text(said[1]); assert shown() == [224] * 3

@@ -102,7 +102,7 @@ import sys
 import ifam
 assert not {"torch", "pandas", "ifam.twins"} & set(sys.modules), "import ifam loads more than itself"
 config = ifam.Config(method="ifam", K=4)
-names = [ifam.load, ifam.train, ifam.model.load, ifam.model.from_release, ifam.losses.presence, ifam.losses.equivariance, ifam.metrics.worst_group_accuracy,
+names = [ifam.load, ifam.train, ifam.predict, ifam.model.load, ifam.model.from_release, ifam.losses.presence, ifam.losses.equivariance, ifam.metrics.worst_group_accuracy,
          ifam.datasets.load, ifam.datasets.check, ifam.interventions.Intervention, ifam.interventions.leave_one_out]
 assert config.K == 4 and all(map(callable, names))
 """
@@ -115,6 +115,7 @@ sys.modules |= dict.fromkeys(others)  # as if they were not installed
 import ifam, torch
 model = ifam.load(sys.argv[1])
 assert model(torch.zeros(1, 3, model.config.image_size, model.config.image_size)).mask.shape[0] == 1
+assert ifam.predict(model, [torch.zeros(50, 40, 3).numpy()])["class"] == [model.explain(torch.zeros(50, 40, 3).numpy()).class_name]
 """
 OTHERS = """captum execnb fastcore gdcm ipywidgets joblib kornia lightning_fabric matplotlib nbconvert nbdev pandas papermill pooch pyarrow pydicom scipy seaborn skimage sklearn
 snakemake torchmetrics"""
@@ -124,5 +125,5 @@ def test_what_users_type_is_there(): run(ROOT, sys.executable, "-c", USED)
 
 
 def test_a_trained_model_needs_little(finished):
-    "Where nothing but the model's own packages is installed, `ifam.load` opens a run."
+    "Where nothing but the model's own packages is installed, `ifam.load` opens a run, and `ifam.predict` looks at pictures."
     run(ROOT, sys.executable, "-c", f"OTHERS = {OTHERS!r}\n" + LIGHT, finished)

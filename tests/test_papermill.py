@@ -3,6 +3,7 @@ import os, shutil, subprocess, sys, time
 
 import pandas as pd
 import pytest, timm
+from PIL import Image
 from safetensors.torch import save_file
 
 from conftest import ROOT
@@ -78,6 +79,23 @@ def test_a_run_is_corrected_and_audited(finished, tmp_path):
     for name in ("interventions.html", "audit.html"):
         page = (finished / name).read_text()
         assert "Generated data" in page and "data:image/png" in page and "http" not in page
+
+
+def test_pictures_are_predicted(finished, tmp_path):
+    "The page and the command on a folder with a broken file: the same tables, a folder of PNGs for each picture."
+    (tmp_path / "mine").mkdir()
+    for name in ("a b.png", "wide.png"): Image.effect_noise((90, 60), 80).save(tmp_path / "mine" / name)
+    (tmp_path / "mine" / "cut.png").write_bytes((tmp_path / "mine" / "wide.png").read_bytes()[:300])
+    (tmp_path / "one.png").write_bytes((tmp_path / "mine" / "wide.png").read_bytes())
+    done = papermill("nbs/predict.ipynb", tmp_path / "page.ipynb", "run", finished, "pictures", "one.png, mine", "out", "page", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    done = subprocess.run([sys.executable, "-m", "ifam", "predict", str(finished), "one.png", "mine", "--out", "command"], cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 1 and "mine/cut.png: is not a readable picture" in done.stderr, done.stderr[-3000:]
+    for out in ("page", "command"):
+        table = pd.read_csv(tmp_path / out / "predictions.csv")
+        assert table["folder"].fillna("").tolist() == ["one", "a_b", "", "wide"] and table["error"].notna().tolist() == [False, False, True, False]
+        assert {f.name for f in (tmp_path / out / "wide").iterdir()} == {"overlay.png", "mask.png", "part_0.png", "part_1.png"}
 
 
 @pytest.mark.parametrize("notebook, parameters, sentence", [

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset
 
-from .records import PICTURES, read_image
+from ..core.pictures import PICTURES, read_image
 
 # %% ../../nbs/03_datasets/11_concepts.ipynb #082d4b3d
 COLOURS = dict(black=(12, 12, 14), grey=(128, 128, 128), white=(242, 242, 240), red=(190, 35, 30), orange=(225, 130, 40),

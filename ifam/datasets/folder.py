@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import torch
 from fastcore.basics import patch
-from .records import PICTURES, ImageTable, NoSplit, class_folders, fault, listed, read_csv, read_mask, refuse
+from ..core.pictures import PICTURES
+from .records import ImageTable, NoSplit, class_folders, fault, listed, read_csv, read_mask, refuse
 
 # %% ../../nbs/03_datasets/04_folder.ipynb #ba9b405d
 SPLITS = ('train', 'val', 'test')
@@ -60,6 +61,7 @@ class Folder(ImageTable):
     def _read(self):
         table = self._read_csv() if self.csv else self._read_folders()
         if table.empty: raise ValueError(f'{self.listing} lists no image')
+        self.upright = not any(table[c].notna().any() for c in ('mask', 'landmarks') if c in table)  # these count stored pixels
         there = [s for s in SPLITS if (table.split == s).any()]
         if self.split not in there: raise NoSplit(f'{self.listing} has no split {self.split!r}; it has {", ".join(there)}')
         reported = 'test' if 'test' in there else 'val' if 'val' in there else None

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import pil_to_tensor, to_dtype
-from .records import PICTURES, read_image
+from ..core.pictures import PICTURES, read_image
 
 FOUND_RECIPE = 1  # of the masks: raised when the same images and weights come to give other masks
 
@@ -160,7 +160,7 @@ def mean_and_std(
     known = getattr(vit, 'pretrained_cfg', None) or {}
     return tuple(known.get('mean') or timm.data.IMAGENET_DEFAULT_MEAN), tuple(known.get('std') or timm.data.IMAGENET_DEFAULT_STD)
 
-def _picture(image): return image if isinstance(image, Image.Image) else read_image(image)
+def _picture(image): return image if isinstance(image, Image.Image) else read_image(image, upright=False)  # masks are of stored pixels
 
 # %% ../../nbs/03_datasets/10_found.ipynb #223c2957
 class _Augmented(Dataset):

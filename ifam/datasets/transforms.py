@@ -17,6 +17,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2.functional import resize
+from ..core.pictures import read_image
 
 # %% ../../nbs/03_datasets/00_transforms.ipynb #b1eccda7
 class _Flip(v2.RandomHorizontalFlip):
@@ -70,17 +71,17 @@ def _unpack(record, moved):
 
 # %% ../../nbs/03_datasets/00_transforms.ipynb #1c135ee4
 class Transform:
-    "A chain of torchvision steps for a PIL image (gives the tensor) or a dataset's record (gives a record)."
+    "A chain of torchvision steps for a picture (gives the tensor) or a dataset's record (gives a record)."
     def __init__(self,
         steps: list,              # torchvision v2 transforms; from PIL to a float tensor
         image_only: bool = False, # some step moves the image in a way that mask, landmarks and box cannot follow
     ): self.steps, self.image_only = v2.Compose(steps), image_only
 
     def __call__(self,
-        item: Image.Image | dict,  # a PIL image, or a record that holds one
+        item,  # what `read_image` takes: a path, a PIL image, an array H,W,3; or a record that holds a PIL image
     ) -> torch.Tensor | dict:  # (3, S, S) float32, or a new record with that as its image
-        "Raises `ValueError` where mask and image differ in size, `TypeError` for what is no PIL image."
-        if isinstance(item, Image.Image): return self.steps(item if item.mode == 'RGB' else item.convert('RGB'))
+        "Raises as `read_image`, `ValueError` where mask and image differ in size, `TypeError` for a record without a PIL image."
+        if not isinstance(item, dict): return self.steps(read_image(item))
         packed = _pack(item)
         if self.image_only and len(packed) > 1:
             raise ValueError(f'this augmentation cannot move {", ".join(list(packed)[1:])} with the image: '
@@ -151,7 +152,7 @@ def train_transform(
     mean: tuple,             # of each channel on [0, 1], as the backbone expects it
     std: tuple,              # likewise
     augmentation: str = 'birds',  # 'birds', 'upright', 'chest' or 'imagenet'
-) -> Transform:  # for a PIL image or a record
+) -> Transform:  # for a picture or a record
     "A paper's training transform by name (Appendix A). Raises `ValueError` for an unknown augmentation or impossible numbers."
     return _transform(image_size, mean, std, augmentation, train=True)
 
@@ -161,7 +162,7 @@ def eval_transform(
     mean: tuple,             # of each channel on [0, 1], as the backbone expects it
     std: tuple,              # likewise
     augmentation: str = 'birds',  # 'birds', 'upright', 'chest' or 'imagenet'
-) -> Transform:  # for a PIL image or a record
+) -> Transform:  # for a picture or a record
     "A paper's test transform by name (Appendix A); nothing in it is random. Raises `ValueError` as `train_transform` does."
     return _transform(image_size, mean, std, augmentation, train=False)
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STAGES', 'BEFORE', 'AFTER', 'OWN', 'DATA_SET', 'QUANTILES', 'Look', 'look_at', 'View', 'compared', 'view',
-           'view_figure', 'read_picture', 'png', 'bar', 'card', 'predictions_html', 'kept_html', 'Explorer']
+           'view_figure', 'png', 'bar', 'card', 'predictions_html', 'kept_html', 'Explorer']
 
 # %% ../../nbs/08_show/01_explorer.ipynb #0e5bd741
 import contextlib, html, io
@@ -15,10 +15,11 @@ from fastcore.basics import patch
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor, nn
 
 from ..core.runs import Run, run_folder
+from ..core.pictures import read_image
 from ..model.two_stages import Output, ReadsTokens
 from ..model.calibration import FILE, parts_of
 from ..datasets.transforms import denormalise
@@ -127,16 +128,6 @@ def view_figure(
         ax.spines[["top", "right", "bottom"]].set_visible(False)
         ax.legend(fontsize=6, frameon=False, loc="lower right").set_visible(ax is axes[-1])
     return fig
-
-# %% ../../nbs/08_show/01_explorer.ipynb #15068dfa
-def read_picture(
-    content: bytes,  # of a file in any format that PIL reads
-    name: str = "the file",  # for the error
-) -> Image.Image:  # RGB
-    "A picture from bytes. `ValueError` for what is no picture."
-    try: return ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB")
-    except Exception as error:  # PIL raises many kinds, such as SyntaxError for a broken PNG
-        raise ValueError(f"{name} is not a picture that can be read: give a JPEG or PNG file, for example.") from error
 
 # %% ../../nbs/08_show/01_explorer.ipynb #2ae39837
 def png(
@@ -403,7 +394,7 @@ def take(self: Explorer):
     "Take an uploaded picture."
     if not self.upload.value: return
     file = self.upload.value[0]
-    self.picture = file["name"], read_picture(bytes(file["content"]), file["name"])
+    self.picture = file["name"], read_image(bytes(file["content"]), name=file["name"])
     with self.quietly(): self.source.value = OWN
     if self.model is not None: self.read()
 

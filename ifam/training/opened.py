@@ -6,7 +6,8 @@
 __all__ = ['load']
 
 # %% ../../nbs/06_training/04_opened.ipynb #6dd36ddf
-import json
+import importlib, json
+from functools import partial
 from pathlib import Path
 
 from safetensors.torch import load_file
@@ -17,10 +18,13 @@ from ..datasets.transforms import eval_transform
 from ..methods import contract
 
 # %% ../../nbs/06_training/04_opened.ipynb #db8a5b9b
+# what is shown lives in a later room
+def _explain(model, picture): return importlib.import_module("ifam.show.prediction").explain(model, picture)
+
 def load(
     run: str | Path,  # a run folder with config.json and model.safetensors
     device: str = "cpu",  # where the model goes
-) -> nn.Module:  # in evaluation, with `transform`, `classes` and `config`
+) -> nn.Module:  # in evaluation, with `transform`, `classes`, `config` and `explain`, see `ifam.show.prediction`
     "A trained model of ours. `FileNotFoundError` where the folder is no finished run."
     run = Path(run)
     for name in ("config.json", "model.safetensors"):
@@ -32,4 +36,5 @@ def load(
     if (run / FILE).is_file(): parts_of(model).calibration = Calibration.load(run / FILE)
     model.config, model.classes = config, saved["data"]["classes"]
     model.transform = eval_transform(config.image_size, saved["data"]["mean"], saved["data"]["std"], config.augmentation)
+    model.explain = partial(_explain, model)
     return model.eval().to(device)
