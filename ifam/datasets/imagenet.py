@@ -111,6 +111,12 @@ class ImageNet9(ImageTable):
         columns = dict(id=table.index, file=table.split + '/val/' + table.file, split=table.split, label=label, group=label)
         return pd.DataFrame(columns, index=table.index)
 
+    def as_learnt(self, classes, groups=()):
+        "The nine families stay; a model's classes are mapped to them by number, so there must be as many as the mapping names."
+        if (n := len(self.families)) == len(classes): return self
+        raise ValueError(f'{self.home}: in_to_in9.json maps {n} classes, and the model has learnt {len(classes)}: '
+                         'take a model of those classes, or the mapping of its own')
+
     def _annotate(self): return ('mask',) if self.split == 'original' and (self.home/'fg_mask').is_dir() else ()
 
     def _annotations(self, index, size):

@@ -11,6 +11,7 @@ import contextlib
 import contextvars
 import copy
 import os
+import unicodedata
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -390,3 +391,29 @@ def held_against_published(
 def published(self: ImageTable) -> bool:
     "Whether this counts as the published set."
     return bool(self.published_counts) and not self.held_against_published()
+
+# %% ../../nbs/03_datasets/02_records.ipynb #dcb6d0b7
+def _numbered(names, known):
+    "Where each name stands among known ones, -1 for a stranger; a letter may be written in two ways."
+    plain = lambda name: unicodedata.normalize('NFC', str(name))
+    place = {plain(name): k for k, name in enumerate(known)}
+    return np.array([place.get(plain(name), -1) for name in names], np.int64)
+
+@patch
+def as_learnt(
+    self: ImageTable,
+    classes: list[str],  # of a model, in the order of its logits
+    groups: list[str] = (),  # of what it was trained on, in the order of their numbers
+) -> ImageTable:  # another one; this one stays
+    "The same images with the labels, and where it knows them all the groups, of a model. `ValueError` names classes that it has not."
+    number, ids = _numbered(self.classes, classes), _numbered(self.groups, groups)
+    if strange := [self.classes[k] for k in np.unique(self.labels) if number[k] < 0]:
+        raise ValueError(f'{self.listing} shows {", ".join(strange[:5])}{", ..." * (len(strange) > 5)}, and the model has learnt '
+                         f'{", ".join(classes[:5])}{", ..." * (len(classes) > 5)}: give data of these classes, under these names')
+    other = copy.copy(self)
+    other.classes, other.labels = list(classes), number[self.labels]
+    if (ids[np.unique(self.group_ids)] >= 0).all():
+        place = lambda counts: np.bincount(np.maximum(ids, 0), np.where(ids < 0, 0, counts), len(groups)).astype(int)
+        other.groups, other.group_ids = list(groups), ids[self.group_ids]
+        other.group_counts = {s: place(counts) for s, counts in self.group_counts.items()}
+    return other

@@ -54,6 +54,7 @@ def predict_each(
     "Predictions on a dataset, several of each image, in one pass over the data."
     was_training = model.training
     model.eval()
+    if hasattr(model, "classes") and hasattr(dataset, "as_learnt"): dataset = dataset.as_learnt(model.classes, dataset.groups)
     mine = list(range(rank, len(dataset), world))
     loader = DataLoader(Subset(dataset, mine), batch_size, num_workers=workers)
     batches = []

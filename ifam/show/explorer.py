@@ -384,7 +384,8 @@ def open_data(self: Explorer):
     "The chosen split; without it, pictures of one's own are left."
     self.data = self.dataset
     try:
-        if self.data is None: self.data = load_split(self.config, data_folder(self.config, self.progress), self.split.value)
+        if self.data is None:
+            self.data = load_split(self.config, data_folder(self.config, self.progress), self.split.value, noted=self.noted)
     except (ValueError, OSError) as error: self.say(f"{error} You can still upload a picture.")
     with self.quietly():
         if self.data is None: self.source.value = OWN
@@ -439,7 +440,7 @@ def image_of_data(self: Explorer) -> tuple[Tensor, str]:
     record, groups = self.data[self.index.value], getattr(self.data, "groups", ())
     said = [f"image {self.index.value} of {len(self.data)}"]
     if len(groups) and "group" in record: said.append(groups[int(record["group"])])
-    if "label" in record: said.append(f"label: {self.model.classes[int(record['label'])]}")
+    if "label" in record: said.append(f"label: {getattr(self.data, 'classes', self.model.classes)[int(record['label'])]}")
     return record["image"], html.escape(" · ".join(said))
 
 # %% ../../nbs/08_show/01_explorer.ipynb #eac1c8cb
