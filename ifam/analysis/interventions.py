@@ -45,12 +45,13 @@ def leave_one_out(
     return [Intervention(**others)] + [Intervention((k,), **others) for k in range(K)]
 
 # %% ../../nbs/07_analysis/00_interventions.ipynb #6a63a0e3
-def _listed(name, text, kind, right, what, least=0):
+def _listed(name, text, kind, right, what, one="", least=0):
     "The values in a parameter's text, each once. `ValueError` names the parameter."
     try: values = [kind(x) for x in str(text).split(",")] if str(text).strip() else []
     except ValueError: values = None
     if values is None or len(values) < least or len(set(values)) < len(values) or not all(map(right, values)):
-        raise ValueError(f"{name}={text!r}: give {what}, each once, with commas between them.")
+        bad = next((f", {one}={v}" for v in values or () if one and not right(v)), "")
+        raise ValueError(f"{name}={text!r}{bad}: {what}, each once, with commas between them.")
     return values
 
 def parts_asked(
@@ -58,13 +59,13 @@ def parts_asked(
     K: int,  # parts of the model
 ) -> tuple[int, ...]:
     "The parameter `drop_parts` of a notebook. `ValueError` for what is no part."
-    return tuple(_listed("drop_parts", text, int, lambda k: 0 <= k < K, f"parts from 0 to {K - 1}"))
+    return tuple(_listed("drop_parts", text, int, lambda k: 0 <= k < K, f"this model's parts are 0 to {K - 1}; give some of them"))
 
 def quantiles_asked(
     text: str,  # such as 0.99,0.97
 ) -> list[float]:
     "The parameter `quantiles` of a notebook. `ValueError` for what is no share, and for none."
-    return _listed("quantiles", text, float, lambda q: 0 < q <= 1, "shares above 0, at most 1, such as 0.99", least=1)
+    return _listed("quantiles", text, float, lambda q: 0 < q <= 1, "give the share of training tokens that stay, such as 0.99", "q", 1)
 
 # %% ../../nbs/07_analysis/00_interventions.ipynb #03b6ef04
 def outputs_under(

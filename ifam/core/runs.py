@@ -16,8 +16,8 @@ from .config import Config
 if TYPE_CHECKING: import pandas as pd  # of what is read here, never made: a trained model needs no pandas
 
 # %% auto #0
-__all__ = ['FREE', 'atomic', 'write_json', 'locked', 'home', 'run_folder', 'default_name', 'versions', 'git_state', 'Run',
-           'logits_of', 'classes_said', 'part_tokens', 'parts_in_use', 'failures']
+__all__ = ['FREE', 'NOT_FINITE', 'atomic', 'write_json', 'locked', 'home', 'run_folder', 'default_name', 'versions', 'git_state',
+           'Run', 'logits_of', 'classes_said', 'part_tokens', 'parts_in_use', 'failures']
 
 # %% ../../nbs/01_core/01_runs.ipynb #0e2242b4
 @contextlib.contextmanager
@@ -69,7 +69,10 @@ def home() -> Path:
 def run_folder(
     name: str,  # a bare name goes under home()/runs, a path is taken as it is
 ) -> Path:
-    "Where a run of that name lies."
+    "Where a run of that name lies. `ValueError` for a name that is none."
+    name = str(name)
+    if name in ("", ".", "..") or not name.strip(os.sep): raise ValueError(f"run={name!r} names no run: give a name, or the path of a folder.")
+    name = os.path.expanduser(name)
     return Path(name).absolute() if os.sep in name else home() / "runs" / name
 
 # %% ../../nbs/01_core/01_runs.ipynb #c08542aa
@@ -121,7 +124,9 @@ class _RunFolder:
     @property
     def saved(self) -> dict:  # the whole of config.json
         if not self.path("config.json").is_file(): raise FileNotFoundError(f"{self.folder} is not a run: it has no config.json.")
-        return json.loads(self.path("config.json").read_text())
+        try: return json.loads(self.path("config.json").read_text())
+        except ValueError as error:
+            raise ValueError(f"{self.path('config.json')} is not readable ({error}): fetch it again, or train anew in another folder.") from None
 
     @property
     def config(self) -> Config:  # with the settings of its method, which `ifam.methods` knows by name
@@ -144,7 +149,7 @@ class Run(_RunFolder):
         self.folder.mkdir(parents=True, exist_ok=True)
         asked = dict(config=dataclasses.asdict(config), data=json.loads(json.dumps(data)))
         if self.path("config.json").is_file():
-            found = json.loads(self.path("config.json").read_text())
+            found = self.saved
             before = dataclasses.asdict(type(config).saved(found["config"]))  # a setting that there was not yet has its default
             names = [k for k in asked["config"] if k not in FREE and before[k] != asked["config"][k]]
             names += ["the data"] if found["data"] != asked["data"] else []
@@ -170,16 +175,23 @@ class Run(_RunFolder):
     def load_state(self) -> dict | None:
         "The saved position, None where there is none. Code in the file is not run."
         import torch
-        return torch.load(self.path("state.pt"), map_location="cpu", weights_only=True) if self.path("state.pt").is_file() else None
+        if not self.path("state.pt").is_file(): return None
+        try: return torch.load(self.path("state.pt"), map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise ValueError(f"{self.path('state.pt')} cannot be read ({type(error).__name__}): remove it, and the training begins anew.") from None
 
 # %% ../../nbs/01_core/01_runs.ipynb #30808065
+NOT_FINITE = "The logits of {} of {} images are not finite: these weights say nothing. Train anew, with a smaller rate or precision=32-true."
+
 def logits_of(
     predictions: pd.DataFrame,  # of a run, one row an image
     stage: str = "logit",  # or stage1_logit
 ) -> np.ndarray:  # n,C
-    "The logits in a table of predictions."
+    "The logits in a table of predictions. `FloatingPointError` where some are not finite: the first class would seem to be said."
     names = [c for c in predictions.columns if c.rpartition("_")[0] == stage]
-    return predictions[sorted(names, key=lambda c: int(c.rpartition("_")[2]))].to_numpy()
+    logits = predictions[sorted(names, key=lambda c: int(c.rpartition("_")[2]))].to_numpy()
+    if bad := int((~np.isfinite(logits)).any(1).sum()): raise FloatingPointError(NOT_FINITE.format(bad, len(logits)))
+    return logits
 
 def classes_said(
     predictions: pd.DataFrame,  # of a run, one row an image

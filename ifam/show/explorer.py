@@ -78,6 +78,7 @@ def compared(
 ) -> pd.DataFrame:  # class, before, after: probabilities of the `top` classes of each, the likeliest before first
     "What an intervention does to the predicted probabilities."
     p = torch.stack([before, after]).float().softmax(1).cpu().numpy()
+    if not np.isfinite(p).all(): raise ValueError("The model's logits for this image are not finite: it says nothing.")
     among = np.unique(np.argsort(-p, 1, kind="stable")[:, :top])
     among = among[np.argsort(-p[0, among], kind="stable")]
     return pd.DataFrame({"class": [classes[i] for i in among], "before": p[0, among], "after": p[1, among]})

@@ -194,7 +194,7 @@ def measured_on(
     if not there:
         real = Path(os.path.realpath(folder))
         called = re.sub(r"[^\w.=-]+", "_", real.stem if real.is_file() else real.name)
-        name = "-".join([name] * bool(name) + [called, datasets.contents(*loaded.values())])
+        name = "-".join([other, called, datasets.contents(*loaded.values())])
     return Measured(config, folder, loaded, name, reported[0])
 
 # %% ../../nbs/06_training/02_data.ipynb #69461fc9
