@@ -1442,6 +1442,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                     'ifam.training.data.Measured.dataset': ( '06_training/data.html#measured.dataset',
                                                                              'ifam/training/data.py'),
                                     'ifam.training.data.Measured.load': ('06_training/data.html#measured.load', 'ifam/training/data.py'),
+                                    'ifam.training.data.as_meant': ('06_training/data.html#as_meant', 'ifam/training/data.py'),
                                     'ifam.training.data.criterion_of': ('06_training/data.html#criterion_of', 'ifam/training/data.py'),
                                     'ifam.training.data.data_folder': ('06_training/data.html#data_folder', 'ifam/training/data.py'),
                                     'ifam.training.data.describe': ('06_training/data.html#describe', 'ifam/training/data.py'),

@@ -144,6 +144,8 @@ class Run(_RunFolder):
         self,
         config: Config,  # of the run that begins or goes on
         data: dict,  # what it sees, such as the fingerprint of each split
+        given: Config | None = None,  # as it was asked for, with paths and precision as somebody wrote them; None: the same
+        pixels: str = "",  # what tells whether data at another path are the same; empty: the path tells it
     ):
         "Make the folder, or go on in one that holds the same configuration and data (`ValueError` otherwise)."
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -151,11 +153,14 @@ class Run(_RunFolder):
         if self.path("config.json").is_file():
             found = self.saved
             before = dataclasses.asdict(type(config).saved(found["config"]))  # a setting that there was not yet has its default
-            names = [k for k in asked["config"] if k not in FREE and before[k] != asked["config"][k]]
+            free = (*FREE, *["data"] * bool(pixels and found.get("pixels") == pixels and found["data"] == asked["data"]))
+            names = [k for k, v in asked["config"].items() if k not in free and before[k] not in (v, getattr(given or config, k))]
             names += ["the data"] if found["data"] != asked["data"] else []
             if names: raise ValueError(f"{self.folder} holds a run with other settings ({', '.join(names)}). "
                                        "Give another name with -p run NAME, or remove the folder.")
-        else: write_json(self.path("config.json"), asked | dict(versions=versions(), git=git_state()))
+            if before["data"] and not os.path.exists(before["data"]) and "data" in free:  # moved: from now on it is looked for there
+                write_json(self.path("config.json"), found | dict(config=found["config"] | dict(data=config.data)))
+        else: write_json(self.path("config.json"), asked | dict(versions=versions(), git=git_state()) | ({"pixels": pixels} if pixels else {}))
 
     def log(
         self,
