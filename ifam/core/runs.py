@@ -71,7 +71,8 @@ def run_folder(
 ) -> Path:
     "Where a run of that name lies. `ValueError` for a name that is none."
     name = str(name)
-    if name in ("", ".", "..") or not name.strip(os.sep): raise ValueError(f"run={name!r} names no run: give a name, or the path of a folder.")
+    if name in ("", ".", "..") or not name.strip(os.sep):
+        raise ValueError(f"run={name!r} names no run: give a name, or the path of a folder.")
     name = os.path.expanduser(name)
     return Path(name).absolute() if os.sep in name else home() / "runs" / name
 
@@ -126,7 +127,7 @@ class _RunFolder:
         if not self.path("config.json").is_file(): raise FileNotFoundError(f"{self.folder} is not a run: it has no config.json.")
         try: return json.loads(self.path("config.json").read_text())
         except ValueError as error:
-            raise ValueError(f"{self.path('config.json')} is not readable ({error}): fetch it again, or train anew in another folder.") from None
+            raise ValueError(f"{self.path('config.json')} is not readable ({error}): fetch it again, or train anew elsewhere.") from None
 
     @property
     def config(self) -> Config:  # with the settings of its method, which `ifam.methods` knows by name
@@ -137,8 +138,28 @@ class _RunFolder:
         file = self.path("metrics.jsonl")
         return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
 
+# %% ../../nbs/01_core/01_runs.ipynb #2fa1d5d3
+class _States(_RunFolder):
+    "A run folder with a position to go on from."
+    def save_state(
+        self,
+        state: dict,  # what `load_state` gives back
+    ):
+        "Write state.pt: tensors, numbers, strings and containers of them."
+        import torch  # here alone: what only looks at runs starts in a second
+        with atomic(self.path("state.pt")) as file: torch.save(state, file)
+
+    def load_state(self) -> dict | None:
+        "The saved position, None where there is none. Code in the file is not run."
+        import torch
+        if not self.path("state.pt").is_file(): return None
+        try: return torch.load(self.path("state.pt"), map_location="cpu", weights_only=True)
+        except Exception as error:
+            file = self.path("state.pt")
+            raise ValueError(f"{file} cannot be read ({type(error).__name__}): remove it, and training begins anew.") from None
+
 # %% ../../nbs/01_core/01_runs.ipynb #edc4ee53
-class Run(_RunFolder):
+class Run(_States):
     "A run folder."
     def open(
         self,
@@ -160,7 +181,9 @@ class Run(_RunFolder):
                                        "Give another name with -p run NAME, or remove the folder.")
             if before["data"] and not os.path.exists(before["data"]) and "data" in free:  # moved: from now on it is looked for there
                 write_json(self.path("config.json"), found | dict(config=found["config"] | dict(data=config.data)))
-        else: write_json(self.path("config.json"), asked | dict(versions=versions(), git=git_state()) | ({"pixels": pixels} if pixels else {}))
+        else:
+            more = dict(versions=versions(), git=git_state()) | (dict(pixels=pixels) if pixels else {})
+            write_json(self.path("config.json"), asked | more)
 
     def log(
         self,
@@ -169,24 +192,8 @@ class Run(_RunFolder):
         "Write metrics.jsonl, all epochs so far."
         with atomic(self.path("metrics.jsonl")) as file: file.write_text("".join(json.dumps(r) + "\n" for r in rows))
 
-    def save_state(
-        self,
-        state: dict,  # what `load_state` gives back
-    ):
-        "Write state.pt: tensors, numbers, strings and containers of them."
-        import torch  # here alone: what only looks at runs starts in a second
-        with atomic(self.path("state.pt")) as file: torch.save(state, file)
-
-    def load_state(self) -> dict | None:
-        "The saved position, None where there is none. Code in the file is not run."
-        import torch
-        if not self.path("state.pt").is_file(): return None
-        try: return torch.load(self.path("state.pt"), map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise ValueError(f"{self.path('state.pt')} cannot be read ({type(error).__name__}): remove it, and the training begins anew.") from None
-
 # %% ../../nbs/01_core/01_runs.ipynb #30808065
-NOT_FINITE = "The logits of {} of {} images are not finite: these weights say nothing. Train anew, with a smaller rate or precision=32-true."
+NOT_FINITE = "The logits of {} of {} images are not finite: such weights say nothing. Train anew, with a smaller rate or in 32-true."
 
 def logits_of(
     predictions: pd.DataFrame,  # of a run, one row an image

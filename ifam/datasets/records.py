@@ -69,7 +69,8 @@ def refuse(
 
 # %% ../../nbs/03_datasets/02_records.ipynb #57abd9da
 PICTURES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')  # suffixes, in any case
-LEFT_OUT = ('.gif', '.avif', '.jfif', '.jpe', '.jp2', '.j2k', '.jxl', '.heic', '.heif', '.apng', '.ppm', '.pgm', '.tga')  # pictures, not read
+# pictures that are not read
+LEFT_OUT = ('.gif', '.avif', '.jfif', '.jpe', '.jp2', '.j2k', '.jxl', '.heic', '.heif', '.apng', '.ppm', '.pgm', '.tga')
 
 def _open(path, look):
     "What `look` makes of a picture; whatever goes wrong, one error that names the file."

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TWIN_SEED', 'normalisation', 'reporting', 'data_folder', 'as_meant', 'given_masks', 'twin_masks', 'load_split',
-           'same_folder', 'scored_splits', 'Measured', 'measured_on', 'criterion_of', 'describe']
+           'same_folder', 'scored_splits', 'MeasuredOn', 'measured_on', 'criterion_of', 'describe']
 
 # %% ../../nbs/06_training/02_data.ipynb #a6ef4055
 import contextlib, dataclasses, json, os, re, shutil
@@ -166,7 +166,7 @@ def scored_splits(
 
 # %% ../../nbs/06_training/02_data.ipynb #6505f223
 @dataclass
-class Measured:
+class MeasuredOn:
     "What a finished run is measured on, besides or instead of what it is reported on."
     config: Config  # the run's, of this data
     folder: Path  # of the data
@@ -191,7 +191,7 @@ def measured_on(
     dataset: str = "",  # another dataset; empty: the run's own
     data: str = "",  # another folder; empty: the run's own data, or the twin of the other dataset
     split: str = "",  # of it; empty: those that it is reported on
-) -> Measured:
+) -> MeasuredOn:
     """What a run is measured on. Data that is not the run's own, nor lies where the other dataset is looked for, carries its folder's
     name and `contents`, so that nothing is written over. `ValueError` for classes that the run has not learnt."""
     own, noted = run.config, run.saved["data"]
@@ -209,7 +209,7 @@ def measured_on(
         real = Path(os.path.realpath(folder))
         called = re.sub(r"[^\w.=-]+", "_", real.stem if real.is_file() else real.name)
         name = "-".join([other, called, datasets.contents(*loaded.values())])
-    return Measured(config, folder, loaded, name, reported[0])
+    return MeasuredOn(config, folder, loaded, name, reported[0])
 
 # %% ../../nbs/06_training/02_data.ipynb #69461fc9
 def criterion_of(
