@@ -16,8 +16,8 @@ from .config import Config
 if TYPE_CHECKING: import pandas as pd  # of what is read here, never made: a trained model needs no pandas
 
 # %% auto #0
-__all__ = ['FREE', 'atomic', 'write_json', 'locked', 'home', 'run_folder', 'default_name', 'versions', 'git_state', 'Run',
-           'logits_of', 'classes_said', 'part_tokens', 'parts_in_use', 'failures']
+__all__ = ['FREE', 'NOT_FINITE', 'atomic', 'write_json', 'locked', 'home', 'run_folder', 'default_name', 'versions', 'git_state',
+           'Run', 'logits_of', 'classes_said', 'part_tokens', 'parts_in_use', 'failures']
 
 # %% ../../nbs/01_core/01_runs.ipynb #0e2242b4
 @contextlib.contextmanager
@@ -69,7 +69,11 @@ def home() -> Path:
 def run_folder(
     name: str,  # a bare name goes under home()/runs, a path is taken as it is
 ) -> Path:
-    "Where a run of that name lies."
+    "Where a run of that name lies. `ValueError` for a name that is none."
+    name = str(name)
+    if name in ("", ".", "..") or not name.strip(os.sep):
+        raise ValueError(f"run={name!r} names no run: give a name, or the path of a folder.")
+    name = os.path.expanduser(name)
     return Path(name).absolute() if os.sep in name else home() / "runs" / name
 
 # %% ../../nbs/01_core/01_runs.ipynb #c08542aa
@@ -121,7 +125,9 @@ class _RunFolder:
     @property
     def saved(self) -> dict:  # the whole of config.json
         if not self.path("config.json").is_file(): raise FileNotFoundError(f"{self.folder} is not a run: it has no config.json.")
-        return json.loads(self.path("config.json").read_text())
+        try: return json.loads(self.path("config.json").read_text())
+        except ValueError as error:
+            raise ValueError(f"{self.path('config.json')} is not readable ({error}): fetch it again, or train anew elsewhere.") from None
 
     @property
     def config(self) -> Config:  # with the settings of its method, which `ifam.methods` knows by name
@@ -132,33 +138,9 @@ class _RunFolder:
         file = self.path("metrics.jsonl")
         return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
 
-# %% ../../nbs/01_core/01_runs.ipynb #edc4ee53
-class Run(_RunFolder):
-    "A run folder."
-    def open(
-        self,
-        config: Config,  # of the run that begins or goes on
-        data: dict,  # what it sees, such as the fingerprint of each split
-    ):
-        "Make the folder, or go on in one that holds the same configuration and data (`ValueError` otherwise)."
-        self.folder.mkdir(parents=True, exist_ok=True)
-        asked = dict(config=dataclasses.asdict(config), data=json.loads(json.dumps(data)))
-        if self.path("config.json").is_file():
-            found = json.loads(self.path("config.json").read_text())
-            before = dataclasses.asdict(type(config).saved(found["config"]))  # a setting that there was not yet has its default
-            names = [k for k in asked["config"] if k not in FREE and before[k] != asked["config"][k]]
-            names += ["the data"] if found["data"] != asked["data"] else []
-            if names: raise ValueError(f"{self.folder} holds a run with other settings ({', '.join(names)}). "
-                                       "Give another name with -p run NAME, or remove the folder.")
-        else: write_json(self.path("config.json"), asked | dict(versions=versions(), git=git_state()))
-
-    def log(
-        self,
-        rows: list[dict],  # one an epoch
-    ):
-        "Write metrics.jsonl, all epochs so far."
-        with atomic(self.path("metrics.jsonl")) as file: file.write_text("".join(json.dumps(r) + "\n" for r in rows))
-
+# %% ../../nbs/01_core/01_runs.ipynb #2fa1d5d3
+class _States(_RunFolder):
+    "A run folder with a position to go on from."
     def save_state(
         self,
         state: dict,  # what `load_state` gives back
@@ -170,16 +152,58 @@ class Run(_RunFolder):
     def load_state(self) -> dict | None:
         "The saved position, None where there is none. Code in the file is not run."
         import torch
-        return torch.load(self.path("state.pt"), map_location="cpu", weights_only=True) if self.path("state.pt").is_file() else None
+        if not self.path("state.pt").is_file(): return None
+        try: return torch.load(self.path("state.pt"), map_location="cpu", weights_only=True)
+        except Exception as error:
+            file = self.path("state.pt")
+            raise ValueError(f"{file} cannot be read ({type(error).__name__}): remove it, and training begins anew.") from None
+
+# %% ../../nbs/01_core/01_runs.ipynb #edc4ee53
+class Run(_States):
+    "A run folder."
+    def open(
+        self,
+        config: Config,  # of the run that begins or goes on
+        data: dict,  # what it sees, such as the fingerprint of each split
+        given: Config | None = None,  # as it was asked for, with paths and precision as somebody wrote them; None: the same
+        pixels: str = "",  # what tells whether data at another path are the same; empty: the path tells it
+    ):
+        "Make the folder, or go on in one that holds the same configuration and data (`ValueError` otherwise)."
+        self.folder.mkdir(parents=True, exist_ok=True)
+        asked = dict(config=dataclasses.asdict(config), data=json.loads(json.dumps(data)))
+        if self.path("config.json").is_file():
+            found = self.saved
+            before = dataclasses.asdict(type(config).saved(found["config"]))  # a setting that there was not yet has its default
+            free = (*FREE, *["data"] * bool(pixels and found.get("pixels") == pixels and found["data"] == asked["data"]))
+            names = [k for k, v in asked["config"].items() if k not in free and before[k] not in (v, getattr(given or config, k))]
+            names += ["the data"] if found["data"] != asked["data"] else []
+            if names: raise ValueError(f"{self.folder} holds a run with other settings ({', '.join(names)}). "
+                                       "Give another name with -p run NAME, or remove the folder.")
+            if before["data"] and not os.path.exists(before["data"]) and "data" in free:  # moved: from now on it is looked for there
+                write_json(self.path("config.json"), found | dict(config=found["config"] | dict(data=config.data)))
+        else:
+            more = dict(versions=versions(), git=git_state()) | (dict(pixels=pixels) if pixels else {})
+            write_json(self.path("config.json"), asked | more)
+
+    def log(
+        self,
+        rows: list[dict],  # one an epoch
+    ):
+        "Write metrics.jsonl, all epochs so far."
+        with atomic(self.path("metrics.jsonl")) as file: file.write_text("".join(json.dumps(r) + "\n" for r in rows))
 
 # %% ../../nbs/01_core/01_runs.ipynb #30808065
+NOT_FINITE = "The logits of {} of {} images are not finite: such weights say nothing. Train anew, with a smaller rate or in 32-true."
+
 def logits_of(
     predictions: pd.DataFrame,  # of a run, one row an image
     stage: str = "logit",  # or stage1_logit
 ) -> np.ndarray:  # n,C
-    "The logits in a table of predictions."
+    "The logits in a table of predictions. `FloatingPointError` where some are not finite: the first class would seem to be said."
     names = [c for c in predictions.columns if c.rpartition("_")[0] == stage]
-    return predictions[sorted(names, key=lambda c: int(c.rpartition("_")[2]))].to_numpy()
+    logits = predictions[sorted(names, key=lambda c: int(c.rpartition("_")[2]))].to_numpy()
+    if bad := int((~np.isfinite(logits)).any(1).sum()): raise FloatingPointError(NOT_FINITE.format(bad, len(logits)))
+    return logits
 
 def classes_said(
     predictions: pd.DataFrame,  # of a run, one row an image

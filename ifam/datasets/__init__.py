@@ -6,5 +6,6 @@ __getattr__, __dir__ = handing_on(
     load="ifam.datasets.loading:load_dataset",
     check="ifam.datasets.loading",
     fingerprint="ifam.datasets.loading",
+    contents="ifam.datasets.loading",
     registry="ifam.datasets.loading",
     NoSplit="ifam.datasets.records")

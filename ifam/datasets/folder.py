@@ -6,6 +6,9 @@
 __all__ = ['SPLITS', 'parse_landmarks', 'in_order', 'Folder']
 
 # %% ../../nbs/03_datasets/04_folder.ipynb #4938b26d
+import difflib
+import os
+import unicodedata
 import numpy as np
 import pandas as pd
 import torch
@@ -32,6 +35,20 @@ def in_order(
     "The classes that occur, in the order of their labels."
     names = names.unique()
     return sorted(names, key=(lambda n: (int(n), n)) if all(n.isdecimal() for n in names) else None)
+
+_USUAL = dict(train=('training',), val=('valid', 'validation', 'dev'), test=('testing', 'tests'))  # what else splits are called
+
+def _misnamed(name):
+    "The split that a folder of another name seems to be; empty where it is none."
+    return next((s for s, others in _USUAL.items() if name != s and name.lower() in (s, *others)), '')
+
+def _alike(names):
+    "For each name that means the same as one before it, such as 0.0 after 0, that one."
+    def plain(name):
+        try: return float(name) if np.isfinite(float(name)) else name
+        except ValueError: return unicodedata.normalize('NFC', name)
+    first = {}
+    return {name: first[plain(name)] for name in names if first.setdefault(plain(name), name) != name}
 
 def _tables(folder): return sorted(p for p in folder.glob('*') if p.suffix.lower() == '.csv' and not p.name.startswith('.'))
 
@@ -78,8 +95,10 @@ class Folder(ImageTable):
 def _read_folders(self: Folder):
     there = [s for s in SPLITS if (self.home/s).is_dir()]
     if not there: return class_folders(self.home).assign(split='train')
+    for p in sorted(self.home.iterdir()):
+        if p.is_dir() and (s := _misnamed(p.name)): fault(p, f' is not read: call it {s}')
     tables = [class_folders(self.home/s).assign(split=s) for s in there]
-    for s, table in zip(there, tables):
+    for s, table in zip(there, tables) if there[0] == 'train' else ():
         for kind in sorted(set(table['class']) - set(tables[0]['class'])):
             fault(self.home/s/kind, f': {there[0]} has no class of this name')
     table = pd.concat(tables, ignore_index=True)
@@ -88,12 +107,21 @@ def _read_folders(self: Folder):
 # %% ../../nbs/03_datasets/04_folder.ipynb #12aaa8ac
 @patch
 def _read_csv(self: Folder):
-    path, table = self.csv, read_csv(self.csv, ('path', 'label'))
+    path, table = self.csv, read_csv(self.csv, ('path', 'label'), ('split', 'group', 'mask', 'landmarks'))
     for column in ('path', 'label', *(c for c in ('group', 'split') if c in table)):
         table = refuse(table, table[column].isna(), path, lambda n: f'<{column}> is empty')
     if 'split' not in table: table = table.assign(split='train')
     table = refuse(table, ~table.split.isin(SPLITS), path, lambda n: f'split should be train, val or test, found {table.split[n]!r}')
-    table = refuse(table, table.path.duplicated(), path, lambda n: f'a second line for {table.path[n]}')
+    for column in ('label', *(c for c in ('group',) if c in table)):
+        same = _alike(table[column].unique())
+        table = refuse(table, table[column].isin(same), path,
+                       lambda n: f'{column} {table[column][n]!r} means the same as {same[table[column][n]]!r}: write it in one way')
+    one = table.path.map(lambda p: os.path.normpath(self.home/p))
+    table = refuse(table, one.duplicated(), path, lambda n: f'a second line for {table.path[n]}')
+    learnt = set(table.label[table.split == 'train'])
+    strange = ~table.label.isin(learnt) if learnt else table.label.isna()
+    near = lambda name: ''.join(f'; did you mean {n!r}?' for n in difflib.get_close_matches(name, learnt, 1))
+    table = refuse(table, strange, path, lambda n: f'no training image has the label {table.label[n]!r}{near(table.label[n])}')
     return table.rename(columns=dict(path='file', label='class'))
 
 @patch

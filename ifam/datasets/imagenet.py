@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 import numpy as np
 import pandas as pd
+from fastcore.basics import patch
 from .records import ImageTable, as_mask, class_folders, fault, find_home
 
 # %% ../../nbs/03_datasets/05_imagenet.ipynb #0718ca34
@@ -121,3 +122,15 @@ class ImageNet9(ImageTable):
         families = self.families
         counts = [('classes in in_to_in9.json', 1000, len(families)), ('of them outside the nine families', 630, int((families < 0).sum()))]
         return super().held_against_published() + [c for c in counts if c[1] != c[2]]
+
+# %% ../../nbs/03_datasets/05_imagenet.ipynb #94d2e2ae
+@patch
+def as_learnt(
+    self: ImageNet9,
+    classes: list[str],  # of a model, in the order of its logits
+    groups: list[str] = (),  # of its training images; they are none of these
+) -> ImageNet9:
+    "The nine families stay; a model's classes are mapped to them by number, so there must be as many as the mapping names."
+    if (n := len(self.families)) == len(classes): return self
+    raise ValueError(f'{self.home}: in_to_in9.json maps {n} classes, and the model has learnt {len(classes)}: '
+                     'take a model of those classes, or the mapping of its own')

@@ -12,7 +12,7 @@ import numpy as np, pandas as pd, torch
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from ..core.runs import classes_said, logits_of, part_tokens, parts_in_use
+from ..core.runs import NOT_FINITE, classes_said, logits_of, part_tokens, parts_in_use
 from ..model.two_stages import Output
 from . import metrics
 
@@ -23,11 +23,14 @@ def rows(
     out: Output,  # of a batch
     batch: dict,  # its records: label, and group and mask where the data has them
 ) -> pd.DataFrame:  # one row an image
-    "What a model said of a batch. Columns that the data or the model lacks are absent."
+    """What a model said of a batch. Columns that the data or the model lacks are absent. `FloatingPointError` for logits that are not
+    finite."""
     table = {"label": batch["label"]}
     if "group" in batch: table["group"] = batch["group"]
     for name, logits in (("logit", out.logits), ("stage1_logit", out.stage1_logits)):
-        if logits is not None: table |= {f"{name}_{c}": logits[:, c].float() for c in range(logits.shape[1])}
+        if logits is None: continue
+        if bad := int((~logits.isfinite()).any(1).sum()): raise FloatingPointError(NOT_FINITE.format(bad, len(logits)))
+        table |= {f"{name}_{c}": logits[:, c].float() for c in range(logits.shape[1])}
     if out.mask is not None: table["kept"] = out.mask.float().mean(1)  # share of tokens that stage 2 sees
     if out.part_maps is not None:
         owner = out.part_maps.flatten(2).argmax(1)
@@ -54,6 +57,7 @@ def predict_each(
     "Predictions on a dataset, several of each image, in one pass over the data."
     was_training = model.training
     model.eval()
+    if hasattr(model, "classes") and hasattr(dataset, "as_learnt"): dataset = dataset.as_learnt(model.classes, dataset.groups)
     mine = list(range(rank, len(dataset), world))
     loader = DataLoader(Subset(dataset, mine), batch_size, num_workers=workers)
     batches = []

@@ -42,16 +42,17 @@ def read_state_dict(
     "A file's tensors. Pickled code is never run: `ValueError` where a file holds anything but tensors."
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f"No weights at {path}: give a .safetensors or .pth file.")
-    try:
-        if path.suffix == ".safetensors": return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+    with path.open("rb") as file:
+        if file.read(40).startswith(b"version https://git-lfs"):
+            raise ValueError(f"{path} is a pointer of Git LFS and not the weights: fetch them with git lfs pull.")
+    try: state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"{path} cannot be read as weights ({type(error).__name__}); it is truncated, or holds more than tensors. "
                          "Save the state dict alone, best as .safetensors.") from error
     for key in ("model", "state_dict", "model_state"): state = state.get(key, state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise ValueError(f"{path} does not hold a state dict (name to tensor).")
-    return {k.removeprefix("module."): v for k, v in state.items()}
+    return {re.sub(r"_orig_mod\.|^module\.", "", k): v for k, v in state.items()}  # of torch.compile and of several GPUs
 
 # %% ../../nbs/02_model/00_backbones.ipynb #4f26ba19
 hf_names = [(r"^embeddings\.position_embeddings$", "pos_embed"), (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
@@ -96,12 +97,16 @@ def check_vit(
     return vit
 
 # %% ../../nbs/02_model/00_backbones.ipynb #65eb129f
+def _registers(state):
+    "How many register tokens there are among some weights."
+    return next((v.shape[1] for k, v in state.items() if k.rpartition(".")[2] in ("reg_token", "register_tokens")), 0)
+
 def load_all(
     model: nn.Module,  # receives the weights
     state: dict[str, torch.Tensor],  # with the names of the model
     source: str,  # named in errors
 ) -> nn.Module:  # the same model
-    "Load weights that have to be complete. `ValueError` names what does not fit."
+    "Load weights that have to be complete and finite. `ValueError` names what does not fit."
     own, kind = model.state_dict(), "ViT" if isinstance(model, VisionTransformer) else type(model).__name__
     missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     wrong = [f"{k} is {tuple(state[k].shape)}, not {tuple(own[k].shape)}"
@@ -109,6 +114,8 @@ def load_all(
     if missing or unknown or wrong:
         raise ValueError(f"{source} does not fit this {kind}: {len(missing)} missing {missing[:3]}, {len(unknown)} unknown {unknown[:3]}, "
                          f"{len(wrong)} of another shape {sorted(wrong)[:3]}. Is it the right architecture?")
+    if broken := sorted(k for k, v in state.items() if not v.isfinite().all()):
+        raise ValueError(f"{source} holds weights that are not finite ({len(broken)} tensors, such as {broken[0]}): they say nothing.")
     model.load_state_dict(state)
     return model
 
@@ -118,6 +125,10 @@ def load_vit(
     source: str = "the given weights",  # named in errors
 ) -> VisionTransformer:  # the same model
     "Load weights of any of the three namings, resampling the position embedding. `ValueError` names what does not fit."
+    given, own = _registers(state), _registers(vit.state_dict())
+    if given != own:
+        raise ValueError(f"{source} does not fit this ViT: it has {given} register tokens, and the ViT has {own}. Give a backbone with "
+                         f"{given or 'none'} of them; timm's names say it as reg{given or own}.")
     if is_hf_dinov2(state): state = from_hf_dinov2(state)
     try: state = checkpoint_filter_fn(dict(state), vit, adapt_layer_scale=True)  # as DeiT III's own files have it
     except Exception as error: raise ValueError(f"{source} does not fit this ViT: {error}") from error

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SHAPING', 'ABLATIONS', 'NETWORKS', 'ROW_VARIANTS', 'GRID', 'ABLATED', 'ABLATION_K', 'CORRECTED', 'UNLIKELY',
            'ELSEWHERE', 'LESS', 'PROFILES', 'FACTORS', 'RATES', 'TRIED_ON', 'TRIED_SHARE', 'OWN_RATES', 'Planned',
-           'ablation_run', 'planned_rows', 'wanted', 'steps', 'Profile', 'place', 'masks_by_found', 'there', 'needs',
+           'ablation_run', 'planned_rows', 'wanted', 'steps', 'Profile', 'masks_by_found', 'there', 'needs',
            'carried_out', 'runs_of', 'tuned_as', 'tries', 'settings_of', 'resolved', 'recipes', 'measuring',
            'data_mark', 'weights_mark', 'stamps', 'write_stamps']
 
@@ -19,6 +19,7 @@ import pandas as pd
 from .. import datasets
 from ..core.config import Config, deciding
 from ..core.runs import write_json
+from ..datasets.loading import place
 from ..model.backbones import ASSETS, DEMO
 from ..methods.contract import configure, finds_parts, method as method_named, methods, of, preset, setting_names
 from ..methods.ifam import IFAMOptions
@@ -154,13 +155,6 @@ PROFILES = dict(
         "metashift-ifam-K4-seed", "metashift-ifam-K8", "siim_acr-ifam", "imagenet-ifam")))
 
 # %% ../../nbs/09_paper/01_grid.ipynb #4ebc0bce
-def place(
-    data: str | Path,  # folder below which the datasets lie, as data_prep/ prepares them
-    name: str,  # of a dataset, or rad-dino: the weights that the paper takes for chest films
-) -> Path:
-    "Where something lies. Waterbirds200 is read from Waterbirds' folder."
-    return Path(data) / {"waterbirds200": "waterbirds"}.get(name, name)
-
 def masks_by_found(
     root: Path,  # of a dataset
 ) -> list[Path]:

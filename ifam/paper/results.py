@@ -37,7 +37,7 @@ def draws_of(
     first = tables[0]
     if any(len(t) != len(first) or not np.array_equal(t["label"], first["label"]) for t in tables):
         raise ValueError("The runs were not scored on the same test images.")
-    kind = registry[first["dataset"].iloc[0]].metric
+    kind = registry[first["dataset"].iloc[0].partition("-")[0]].metric  # of other data the folder's name and its contents come after it
     groups = first["group"].to_numpy() if "group" in first and kind != "average_accuracy" else np.zeros(len(first), int)
     if "family" in first: groups = pd.factorize(first["split"])[0]  # as many of each variant in every draw
     weights, said = redraws(groups, draws), [measures(t, kind) for t in tables]

@@ -79,6 +79,7 @@ def compared(
 ) -> pd.DataFrame:  # class, before, after: probabilities of the `top` classes of each, the likeliest before first
     "What an intervention does to the predicted probabilities."
     p = torch.stack([before, after]).float().softmax(1).cpu().numpy()
+    if not np.isfinite(p).all(): raise ValueError("The model's logits for this image are not finite: it says nothing.")
     among = np.unique(np.argsort(-p, 1, kind="stable")[:, :top])
     among = among[np.argsort(-p[0, among], kind="stable")]
     return pd.DataFrame({"class": [classes[i] for i in among], "before": p[0, among], "after": p[1, among]})
@@ -375,7 +376,8 @@ def open_data(self: Explorer):
     "The chosen split; without it, pictures of one's own are left."
     self.data = self.dataset
     try:
-        if self.data is None: self.data = load_split(self.config, data_folder(self.config, self.progress), self.split.value)
+        if self.data is None:
+            self.data = load_split(self.config, data_folder(self.config, self.progress), self.split.value, noted=self.noted)
     except (ValueError, OSError) as error: self.say(f"{error} You can still upload a picture.")
     with self.quietly():
         if self.data is None: self.source.value = OWN
@@ -430,7 +432,7 @@ def image_of_data(self: Explorer) -> tuple[Tensor, str]:
     record, groups = self.data[self.index.value], getattr(self.data, "groups", ())
     said = [f"image {self.index.value} of {len(self.data)}"]
     if len(groups) and "group" in record: said.append(groups[int(record["group"])])
-    if "label" in record: said.append(f"label: {self.model.classes[int(record['label'])]}")
+    if "label" in record: said.append(f"label: {getattr(self.data, 'classes', self.model.classes)[int(record['label'])]}")
     return record["image"], html.escape(" · ".join(said))
 
 # %% ../../nbs/08_show/01_explorer.ipynb #eac1c8cb

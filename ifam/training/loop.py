@@ -27,7 +27,7 @@ from ..methods import contract
 from ..measures.evaluation import predict, summary
 from .rates import parameter_groups
 from .chance import Augmented, epoch_batches, seed_all
-from .data import criterion_of, data_folder, describe, load_split
+from .data import as_meant, criterion_of, data_folder, describe, load_split
 
 LOOP_RECIPE = 1  # of the loop: raised when the same settings come to give other weights, whatever the method
 
@@ -335,7 +335,8 @@ def train(
     "Train, or go on training, or recognise a finished run; then write weights and the test split's predictions."
     run = Run(folder)
     contract.method(config.method)  # a misspelt method fails before anything is made
-    root = data_folder(config, progress)
+    given, root = config, data_folder(config, progress)
+    config = as_meant(config)
     if "train" not in datasets.registry[config.dataset].splits:
         raise ValueError(f"dataset={config.dataset!r} is for evaluation only: train on another, then evaluate on it.")
     training = load_split(config, root, "train", augment=True)
@@ -343,7 +344,7 @@ def train(
     select = config.select if config.select in training.scored else "last"
     test = load_split(config, root, training.scored[select], annotations=True)
     val = None if select == "last" else load_split(config, root, training.scored["last"] if select == "test" else select)
-    run.open(config, describe(config, training, select))
+    run.open(config, describe(config, training, select), given, datasets.contents(training, most=64))
     if run.finished: return run
     trainer = Trainer(config, run, training, val, progress, lambda: load_split(config, root, "train"))
     trainer.restore(run.load_state())

@@ -10,9 +10,10 @@ import importlib, json
 from functools import partial
 from pathlib import Path
 
-from safetensors.torch import load_file
 from torch import nn
 
+from ..core.runs import Run
+from ..model.backbones import load_all, read_state_dict
 from ..model.calibration import FILE, Calibration, parts_of
 from ..datasets.transforms import eval_transform
 from ..methods import contract
@@ -25,14 +26,14 @@ def load(
     run: str | Path,  # a run folder with config.json and model.safetensors
     device: str = "cpu",  # where the model goes
 ) -> nn.Module:  # in evaluation, with `transform`, `classes`, `config` and `explain`, see `ifam.show.prediction`
-    "A trained model of ours. `FileNotFoundError` where the folder is no finished run."
+    "A trained model of ours. `FileNotFoundError` where the folder is no finished run, `ValueError` for a damaged one."
     run = Path(run)
     for name in ("config.json", "model.safetensors"):
         if not (run / name).is_file(): raise FileNotFoundError(f"{run} has no {name}: it is not the folder of a finished run.")
-    saved = json.loads((run / "config.json").read_text())
+    saved = Run(run).saved
     config = contract.saved(saved["config"])
     model = contract.of(config).build(len(saved["data"]["classes"]), pretrained=False)
-    model.load_state_dict(load_file(run / "model.safetensors"))
+    load_all(model, read_state_dict(run / "model.safetensors"), str(run / "model.safetensors"))
     if (run / FILE).is_file(): parts_of(model).calibration = Calibration.load(run / FILE)
     model.config, model.classes = config, saved["data"]["classes"]
     model.transform = eval_transform(config.image_size, saved["data"]["mean"], saved["data"]["std"], config.augmentation)
