@@ -12,6 +12,7 @@ import numpy as np, pandas as pd, torch
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
+from ..core.config import device_named
 from ..core.runs import classes_said, logits_of, part_tokens, parts_in_use
 from ..model.two_stages import Output
 from . import metrics
@@ -45,7 +46,7 @@ def predict_each(
     outputs,
     dataset,  # of ifam.datasets, with an evaluation transform; its masks are used where it gives them
     batch_size: int = 32,  # images read at once; it decides nothing
-    device: str | torch.device = "cpu",  # where the model is
+    device: str | torch.device = "auto",  # where the model is
     workers: int = 0,  # processes that read images; 0: this one
     progress=None,  # such as tqdm: wraps the batches
     rank: int = 0,  # which of the processes this one is
@@ -54,7 +55,7 @@ def predict_each(
     "Predictions on a dataset, several of each image, in one pass over the data."
     was_training = model.training
     model.eval()
-    mine = list(range(rank, len(dataset), world))
+    mine, device = list(range(rank, len(dataset), world)), device_named(device, model)
     loader = DataLoader(Subset(dataset, mine), batch_size, num_workers=workers)
     batches = []
     for batch in progress(loader) if progress else loader:

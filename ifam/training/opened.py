@@ -12,6 +12,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import nn
 
+from ..core.config import device_named
 from ..model.calibration import FILE, Calibration, parts_of
 from ..datasets.transforms import eval_transform
 from ..methods import contract
@@ -19,7 +20,7 @@ from ..methods import contract
 # %% ../../nbs/06_training/04_opened.ipynb #db8a5b9b
 def load(
     run: str | Path,  # a run folder with config.json and model.safetensors
-    device: str = "cpu",  # where the model goes
+    device: str = "cpu",  # where the model goes; auto: cuda where there is one
 ) -> nn.Module:  # in evaluation, with `transform`, `classes` and `config`
     "A trained model of ours. `FileNotFoundError` where the folder is no finished run."
     run = Path(run)
@@ -32,4 +33,4 @@ def load(
     if (run / FILE).is_file(): parts_of(model).calibration = Calibration.load(run / FILE)
     model.config, model.classes = config, saved["data"]["classes"]
     model.transform = eval_transform(config.image_size, saved["data"]["mean"], saved["data"]["std"], config.augmentation)
-    return model.eval().to(device)
+    return model.eval().to(device_named(device))
