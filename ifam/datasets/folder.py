@@ -70,20 +70,22 @@ class Folder(ImageTable):
     @property
     def listing(self): return self.csv or self.home
 
-    def _read(self):
-        table = self._read_csv() if self.csv else self._read_folders()
-        if table.empty: raise ValueError(f'{self.listing} lists no image')
-        if self.given_splits is not None: table = self._as_given(table)
-        there = [s for s in SPLITS if (table.split == s).any()]
-        if self.split not in there: raise NoSplit(f'{self.listing} has no split {self.split!r}; it has {", ".join(there)}')
-        reported = 'test' if 'test' in there else 'val' if 'val' in there else None
-        self.scored = {how: reported for how in ('last', 'test') if reported} | (dict(val='test') if {'val', 'test'} <= set(there) else {})
-        self.classes = in_order(table['class'])
-        self.metric = 'worst_group_accuracy' if 'group' in table else 'average_accuracy'
-        self.groups = in_order(table.group) if 'group' in table else self.classes
-        number = lambda column, names: column.map({n: k for k, n in enumerate(names)})
-        groups = number(table['group' if 'group' in table else 'class'], self.groups)
-        return table.assign(id=table.index, label=number(table['class'], self.classes), group=groups)
+# %% ../../nbs/03_datasets/04_folder.ipynb #6c1d9f48
+@patch
+def _read(self: Folder):
+    table = self._read_csv() if self.csv else self._read_folders()
+    if table.empty: raise ValueError(f'{self.listing} lists no image')
+    if self.given_splits is not None: table = self._as_given(table)
+    there = [s for s in SPLITS if (table.split == s).any()]
+    if self.split not in there: raise NoSplit(f'{self.listing} has no split {self.split!r}; it has {", ".join(there)}')
+    reported = 'test' if 'test' in there else 'val' if 'val' in there else None
+    self.scored = {how: reported for how in ('last', 'test') if reported} | (dict(val='test') if {'val', 'test'} <= set(there) else {})
+    self.classes = in_order(table['class'])
+    self.metric = 'worst_group_accuracy' if 'group' in table else 'average_accuracy'
+    self.groups = in_order(table.group) if 'group' in table else self.classes
+    number = lambda column, names: column.map({n: k for k, n in enumerate(names)})
+    groups = number(table['group' if 'group' in table else 'class'], self.groups)
+    return table.assign(id=table.index, label=number(table['class'], self.classes), group=groups)
 
 # %% ../../nbs/03_datasets/04_folder.ipynb #5a5d1570
 @patch
@@ -105,7 +107,8 @@ def _as_given(self: Folder, table):
     if not isinstance(given, pd.DataFrame): source = Path(given); given = read_splits(source)
     if set(given.split) & set(table.split) - {'train'}: return table  # other data, with splits of its own
     train = table.file[table.split == 'train']
-    given = refuse(given, ~given.path.isin(train), source, lambda n: f'{given.path[n]} is no image of {self.listing}', line=source is not given)
+    unknown = ~given.path.isin(train)
+    given = refuse(given, unknown, source, lambda n: f'{given.path[n]} is no image of {self.listing}', line=isinstance(source, Path))
     split = table.file.map(given.set_index('path').split).where(table.split == 'train', table.split)
     return table.assign(split=split)[split.notna()]
 

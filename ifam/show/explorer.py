@@ -122,7 +122,8 @@ def view_figure(
         rows = table.reset_index(names="row").melt("row", ["before", "after"], "when", "probability")  # two classes may have one name
         sns.barplot(rows, x="probability", y="row", hue="when", palette=[BEFORE, AFTER], orient="h", saturation=1, width=0.76, ax=ax)
         for bars in ax.containers: ax.bar_label(bars, fmt="{:.0%}", padding=2, fontsize=6)
-        ax.set(yticks=range(len(table)), yticklabels=[shortened(str(c)).replace("$", r"\$") for c in table["class"]], xticks=[], xlim=(0, 1.2))
+        names = [shortened(str(c)).replace("$", r"\$") for c in table["class"]]
+        ax.set(yticks=range(len(table)), yticklabels=names, xticks=[], xlim=(0, 1.2))
         ax.set(ylim=(max(len(table), 3) - 0.5, -0.5), xlabel="", ylabel=""); ax.tick_params(labelsize=7, length=0)
         ax.set_title(STAGES[stage].replace(": ", ":\n") if view.two_stages else "prediction", fontsize=7)
         ax.spines[["top", "right", "bottom"]].set_visible(False)

@@ -131,7 +131,8 @@ def occurrence_bars(
     rows = []
     for g in np.unique(found.groups):
         own = found.tokens[found.groups == g, k] > 0
-        e = share(int(own.sum()), len(own)); rows.append(dict(group=str(groups[g]).replace("$", r"\$"), share=float(e), low=e.low, high=e.high))
+        e = share(int(own.sum()), len(own)); name = str(groups[g]).replace("$", r"\$")
+        rows.append(dict(group=name, share=float(e), low=e.low, high=e.high))
     thrice, colour = with_ends(pd.DataFrame(rows), "share", "low", "high"), part_colours(found.tokens.shape[1])[k]
     sns.barplot(thrice, x="share", y="group", color=colour, saturation=1, capsize=.3, err_kws=dict(lw=.6, color="k"), ax=ax, **ENDS)
     ax.set(xlim=(0, 100), xlabel="", ylabel=""); ax.tick_params(labelsize=5); ax.spines[["top", "right"]].set_visible(False)

@@ -135,7 +135,7 @@ def keep_splits(
     "Draw or copy the splits of one's own images. `ValueError` where there is nothing to be drawn from, or another run has begun here."
     if not (config.val or config.test or config.splits): return config
     if config.dataset != "folder":
-        raise ValueError(f"val, test and splits are for one's own images (dataset=folder): {config.dataset} has its splits, leave them out.")
+        raise ValueError(f"val, test and splits are for one's own images (dataset=folder): {config.dataset} has its splits.")
     if config.splits and (config.val or config.test):
         raise ValueError(f"splits={config.splits!r} says already who is in val and test: leave those two out.")
     file = run.path(KEPT_SPLITS)
