@@ -79,6 +79,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                   'ifam.core.config.device_named': ('01_core/config.html#device_named', 'ifam/core/config.py'),
                                   'ifam.core.config.fast_precision': ('01_core/config.html#fast_precision', 'ifam/core/config.py'),
                                   'ifam.core.config.parameters': ('01_core/config.html#parameters', 'ifam/core/config.py')},
+            'ifam.core.hub': { 'ifam.core.hub.hub_folder': ('01_core/hub.html#hub_folder', 'ifam/core/hub.py'),
+                               'ifam.core.hub.is_hub_id': ('01_core/hub.html#is_hub_id', 'ifam/core/hub.py')},
             'ifam.core.runs': { 'ifam.core.runs.Run': ('01_core/runs.html#run', 'ifam/core/runs.py'),
                                 'ifam.core.runs.Run.load_state': ('01_core/runs.html#run.load_state', 'ifam/core/runs.py'),
                                 'ifam.core.runs.Run.log': ('01_core/runs.html#run.log', 'ifam/core/runs.py'),
