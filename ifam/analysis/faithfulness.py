@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
+from ..core.config import device_named
 from ..core.runs import Run, atomic
 from ..model.backbones import grid_size
 from ..model.masks import MaskedAttention, binary_mask
@@ -155,13 +156,13 @@ def selections(
     dataset,  # with the evaluation transform
     indices: np.ndarray,  # of the images that are looked at
     batch_size: int = 32,  # images read at once
-    device: str | torch.device = "cpu",  # where the model is
+    device: str | torch.device = "auto",  # where the model is
     workers: int = 0,  # processes that read images; 0: this one
     progress=None,  # such as tqdm: wraps the batches
 ) -> tuple[np.ndarray, np.ndarray]:  # n,N int8 part of each token, K where it is not kept; n labels
     "What stage 1 selects, image by image."
     first, parts, labels = parts_of(model).eval(), [], []
-    loader = DataLoader(Subset(dataset, [int(i) for i in indices]), batch_size, num_workers=workers)
+    loader, device = DataLoader(Subset(dataset, [int(i) for i in indices]), batch_size, num_workers=workers), device_named(device, model)
     for batch in progress(loader) if progress else loader:
         maps = first.read(first.tokens(batch["image"].to(device))).mask_maps.flatten(2)
         parts.append(torch.where(binary_mask(maps) > .5, maps[:, :-1].argmax(1), first.K).to(torch.int8).cpu().numpy())
@@ -191,13 +192,14 @@ def predict_from_shape(
     run: Run,  # finished, of a method with a mask
     progress=None,  # such as tqdm
     images: int = 1000,  # of the training split, drawn by the run's seed
-    device: str | torch.device = "cpu",  # where the model goes
+    device: str | torch.device = "auto",  # where the model goes: cuda where there is one, else cpu
     workers: int = 0,  # processes that read images; 0: this one
 ) -> pd.DataFrame:  # index, label, group, prediction; also on disk, as predictions-shape.parquet
     "The label guessed from nothing but which tokens a run's mask keeps."
     path, config = run.path("predictions-shape.parquet"), run.config
     bar = lambda what: progress and (lambda x: progress(x, desc=what, unit="batch"))
     if path.is_file(): return pd.read_parquet(path)
+    device = device_named(device)
     model, folder, scored = load(run.folder, device), data_folder(config), run.saved["data"]["scored"]
     train, test = (load_split(config, folder, s) for s in ("train", scored))
     some = np.sort(np.random.default_rng(config.seed).permutation(len(train))[:images])

@@ -13,6 +13,7 @@ import numpy as np, pandas as pd, torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..core.config import device_named
 from ..core.runs import Run, atomic
 from ..model.two_stages import Output
 from ..model.calibration import FILE, Calibration, calibrate, parts_of
@@ -135,13 +136,13 @@ def maps_under(
     dataset,  # with landmarks and boxes, and the evaluation transform
     interventions: list[Intervention],  # one after another
     batch_size: int = 32,  # images read at once
-    device: str | torch.device = "cpu",  # where the model is
+    device: str | torch.device = "auto",  # where the model is
     workers: int = 0,  # processes that read images; 0: this one
     progress=None,  # such as tqdm: wraps the batches
 ) -> list[dict]:  # one an intervention: part_maps, landmarks, boxes, as `ifam.metrics.keypoint_regression` takes them
     "Part maps of every image, in half precision, with its annotations. `ValueError` for a dataset without landmarks and boxes."
     first, maps, notes = parts_of(model), [[] for _ in interventions], dict(landmarks=[], box=[])
-    loader = DataLoader(dataset, batch_size, num_workers=workers)
+    loader, device = DataLoader(dataset, batch_size, num_workers=workers), device_named(device, model)
     for batch in progress(loader) if progress else loader:
         if not set(notes) <= set(batch): raise ValueError("This dataset has no landmarks and boxes to hold parts against.")
         tokens = first.tokens(batch["image"].to(device))

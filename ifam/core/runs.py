@@ -16,8 +16,8 @@ from .config import Config
 if TYPE_CHECKING: import pandas as pd  # of what is read here, never made: a trained model needs no pandas
 
 # %% auto #0
-__all__ = ['FREE', 'NOT_FINITE', 'atomic', 'write_json', 'locked', 'home', 'run_folder', 'default_name', 'versions', 'git_state',
-           'Run', 'logits_of', 'classes_said', 'part_tokens', 'parts_in_use', 'failures']
+__all__ = ['FREE', 'KEPT_SPLITS', 'NOT_FINITE', 'atomic', 'write_json', 'locked', 'home', 'run_folder', 'default_name',
+           'versions', 'git_state', 'Run', 'logits_of', 'classes_said', 'part_tokens', 'parts_in_use', 'failures']
 
 # %% ../../nbs/01_core/01_runs.ipynb #0e2242b4
 @contextlib.contextmanager
@@ -85,6 +85,7 @@ def default_name(
 
 # %% ../../nbs/01_core/01_runs.ipynb #33e6718a
 FREE = ("workers", "checkpointing")  # settings that do not change the result
+KEPT_SPLITS = "splits.csv"  # in a run folder: which of one's own images are train, val and test
 
 def versions() -> dict[str, str]:
     "What a result may depend on besides the settings."
@@ -130,8 +131,9 @@ class _RunFolder:
             raise ValueError(f"{self.path('config.json')} is not readable ({error}): fetch it again, or train anew elsewhere.") from None
 
     @property
-    def config(self) -> Config:  # with the settings of its method, which `ifam.methods` knows by name
-        return importlib.import_module("ifam.methods.contract").saved(self.saved["config"])
+    def config(self) -> Config:  # with the settings of its method, which `ifam.methods` knows by name, and the splits that it keeps
+        config, kept = importlib.import_module("ifam.methods.contract").saved(self.saved["config"]), self.path(KEPT_SPLITS)
+        return dataclasses.replace(config, splits=str(kept.absolute())) if kept.is_file() else config
 
     @property
     def metrics(self) -> list[dict]:  # one an epoch

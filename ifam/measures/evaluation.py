@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from ..core.runs import NOT_FINITE, classes_said, logits_of, part_tokens, parts_in_use
+from ..core.config import device_named
 from ..model.two_stages import Output
 from . import metrics
 
@@ -48,7 +49,7 @@ def predict_each(
     outputs,
     dataset,  # of ifam.datasets, with an evaluation transform; its masks are used where it gives them
     batch_size: int = 32,  # images read at once; it decides nothing
-    device: str | torch.device = "cpu",  # where the model is
+    device: str | torch.device = "auto",  # where the model is
     workers: int = 0,  # processes that read images; 0: this one
     progress=None,  # such as tqdm: wraps the batches
     rank: int = 0,  # which of the processes this one is
@@ -58,7 +59,7 @@ def predict_each(
     was_training = model.training
     model.eval()
     if hasattr(model, "classes") and hasattr(dataset, "as_learnt"): dataset = dataset.as_learnt(model.classes, dataset.groups)
-    mine = list(range(rank, len(dataset), world))
+    mine, device = list(range(rank, len(dataset), world)), device_named(device, model)
     loader = DataLoader(Subset(dataset, mine), batch_size, num_workers=workers)
     batches = []
     for batch in progress(loader) if progress else loader:

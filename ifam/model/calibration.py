@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
+from ..core.config import device_named
 from .parts import PartDiscovery, Thresholds, dot_score, similarity
 
 # %% ../../nbs/02_model/04_calibration.ipynb #0ac82881
@@ -166,7 +167,7 @@ def calibrate(
     model: nn.Module,  # iFAM or PDiscoFormer
     dataset,  # the training split, with the test transform
     batch_size: int = 32,  # images at a time
-    device: str | torch.device = "cpu",  # where the model is
+    device: str | torch.device = "auto",  # where the model is
     workers: int = 0,  # loader processes
     progress=None,  # such as tqdm: wraps the batches
     rank: int = 0,  # which of the processes this is
@@ -175,7 +176,7 @@ def calibrate(
     "One pass of stage 1 over the training images. `ValueError` for a model without parts."
     first, was_training = parts_of(model), model.training
     model.eval()
-    found = Calibration(first.K)
+    found, device = Calibration(first.K), device_named(device, model)
     loader = DataLoader(Subset(dataset, range(rank, len(dataset), world)), batch_size, num_workers=workers)
     for batch in progress(loader) if progress else loader: count(found, first, first.tokens(batch["image"].to(device)))
     model.train(was_training)

@@ -45,12 +45,12 @@ def speed_up(
     notebook: str,  # train, evaluate or intervene
     gpus: int,  # that the step may use
 ) -> dict:  # parameters; they do not change a result
-    "What a step of a run is given with a GPU: to use it, and processes that read images for it."
-    if not gpus: return {}
+    "What a step of a run is given where there is a GPU: to use it or to leave it alone, and processes that read images for it."
     import torch
     if not torch.cuda.is_available(): return {}
-    workers = dict(workers=max(1, len(os.sched_getaffinity(0)) // gpus - 1))
-    return dict(train=workers, evaluate=dict(device="cuda") | workers, intervene=dict(device="cuda")).get(notebook, {})
+    device = dict(device="cuda" if gpus else "cpu")
+    workers = dict(workers=max(1, len(os.sched_getaffinity(0)) // gpus - 1)) if gpus else {}
+    return dict(train=workers, evaluate=device | workers, intervene=device).get(notebook, {})
 
 # %% ../../nbs/09_paper/03_execution.ipynb #50896ffe
 def execute(

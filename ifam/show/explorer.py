@@ -18,6 +18,7 @@ from matplotlib.patches import Patch
 from PIL import Image
 from torch import Tensor, nn
 
+from ..core.config import device_named
 from ..core.runs import Run, run_folder
 from ..core.pictures import read_image
 from ..model.two_stages import Output, ReadsTokens
@@ -28,7 +29,7 @@ from ..methods.contract import finds_parts
 from ..training.data import data_folder, load_split
 from ..training.opened import load
 from ..analysis.interventions import Intervention, outputs_under, ready
-from .plots import SIDE, blank, part_colours, parts_overlay, seen_by_stage2
+from .plots import SIDE, blank, part_colours, parts_overlay, seen_by_stage2, shortened
 
 # %% ../../nbs/08_show/01_explorer.ipynb #4efd0a12
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ def view_figure(
         rows = table.reset_index(names="row").melt("row", ["before", "after"], "when", "probability")  # two classes may have one name
         sns.barplot(rows, x="probability", y="row", hue="when", palette=[BEFORE, AFTER], orient="h", saturation=1, width=0.76, ax=ax)
         for bars in ax.containers: ax.bar_label(bars, fmt="{:.0%}", padding=2, fontsize=6)
-        ax.set(yticks=range(len(table)), yticklabels=table["class"], xticks=[], xlim=(0, 1.2))
+        names = [shortened(str(c)).replace("$", r"\$") for c in table["class"]]
+        ax.set(yticks=range(len(table)), yticklabels=names, xticks=[], xlim=(0, 1.2))
         ax.set(ylim=(max(len(table), 3) - 0.5, -0.5), xlabel="", ylabel=""); ax.tick_params(labelsize=7, length=0)
         ax.set_title(STAGES[stage].replace(": ", ":\n") if view.two_stages else "prediction", fontsize=7)
         ax.spines[["top", "right", "bottom"]].set_visible(False)
@@ -197,11 +199,11 @@ class Explorer(widgets.VBox):
         dataset=None,  # images to choose from, with the runs' evaluation transform; None: each run's own data
         split: str = "",  # of the runs' own data, shown first; empty: the one that the run is reported on
         index: int = 0,  # of the image that is shown first
-        device: str = "cpu",  # where the models go
+        device: str = "auto",  # where the models go: cuda where there is one, else cpu
         progress=None,  # such as tqdm, for a generated twin that is not there yet
     ):
         "`FileNotFoundError` or `ValueError` for what is no run, has no parts, or a split or image that is not there."
-        self.dataset, self.device, self.progress = dataset, device, progress
+        self.dataset, self.device, self.progress = dataset, device_named(device), progress
         self.model = self.data = self.picture = self.look = self.view = None
         self.busy = True  # no reaction while widgets are made
         names = [runs] if isinstance(runs, str) else [str(r) for r in runs]

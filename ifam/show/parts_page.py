@@ -14,6 +14,7 @@ from skimage.measure import label as connected, regionprops
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..core.config import device_named
 from ..model.parts import similarity
 from ..model.calibration import parts_of
 from ..datasets.transforms import denormalise
@@ -52,12 +53,12 @@ def survey(
     dataset,  # with the evaluation transform
     patches: int = 8,  # typical ones to keep of each part
     batch_size: int = 32,  # images read at once
-    device: str | torch.device = "cpu",  # where the model is
+    device: str | torch.device = "auto",  # where the model is
     workers: int = 0,  # processes that read images; 0: this one
     progress=None,  # such as tqdm: wraps the batches
 ) -> Survey:
     "Look at every image once, with the interventions that are switched on. `ValueError` for a model without parts."
-    first = parts_of(model).eval()
+    first, device = parts_of(model).eval(), device_named(device, model)
     columns = {k: [] for k in ("labels", "groups", "tokens", "pieces", "largest", "said")}
     where, nearest, seen = 0, [[] for _ in range(first.K)], 0
     loader = DataLoader(dataset, batch_size, num_workers=workers)
@@ -130,7 +131,8 @@ def occurrence_bars(
     rows = []
     for g in np.unique(found.groups):
         own = found.tokens[found.groups == g, k] > 0
-        e = share(int(own.sum()), len(own)); rows.append(dict(group=str(groups[g]), share=float(e), low=e.low, high=e.high))
+        e = share(int(own.sum()), len(own)); name = str(groups[g]).replace("$", r"\$")
+        rows.append(dict(group=name, share=float(e), low=e.low, high=e.high))
     thrice, colour = with_ends(pd.DataFrame(rows), "share", "low", "high"), part_colours(found.tokens.shape[1])[k]
     sns.barplot(thrice, x="share", y="group", color=colour, saturation=1, capsize=.3, err_kws=dict(lw=.6, color="k"), ax=ax, **ENDS)
     ax.set(xlim=(0, 100), xlabel="", ylabel=""); ax.tick_params(labelsize=5); ax.spines[["top", "right"]].set_visible(False)

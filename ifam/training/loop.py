@@ -7,6 +7,7 @@ __all__ = ['LOOP_RECIPE', 'POSITION', 'Objective', 'check_finite', 'stop_request
 
 # %% ../../nbs/06_training/03_loop.ipynb #11eb8cd8
 import contextlib, math, os, signal, threading
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,7 +28,7 @@ from ..methods import contract
 from ..measures.evaluation import predict, summary
 from .rates import parameter_groups
 from .chance import Augmented, epoch_batches, seed_all
-from .data import as_meant, criterion_of, data_folder, describe, load_split
+from .data import as_meant, criterion_of, data_folder, describe, keep_splits, load_split
 
 LOOP_RECIPE = 1  # of the loop: raised when the same settings come to give other weights, whatever the method
 
@@ -339,14 +340,17 @@ def train(
     config = as_meant(config)
     if "train" not in datasets.registry[config.dataset].splits:
         raise ValueError(f"dataset={config.dataset!r} is for evaluation only: train on another, then evaluate on it.")
-    training = load_split(config, root, "train", augment=True)
-    if not training.scored: raise ValueError(f"{root} has a train split only: a run needs images to be scored on, as val or test.")
+    load = partial(load_split, keep_splits(config, root, run), root)
+    training = load("train", augment=True)
+    if not training.scored:
+        raise ValueError(f"{root} has images to train on and none to be scored on. Give -p val 0.2 -p test 0.2, which takes these shares "
+                         "of each class, or put the class folders under train/, val/ and test/.")
     select = config.select if config.select in training.scored else "last"
-    test = load_split(config, root, training.scored[select], annotations=True)
-    val = None if select == "last" else load_split(config, root, training.scored["last"] if select == "test" else select)
+    test = load(training.scored[select], annotations=True)
+    val = None if select == "last" else load(training.scored["last"] if select == "test" else select)
     run.open(config, describe(config, training, select), given, datasets.contents(training, most=64))
     if run.finished: return run
-    trainer = Trainer(config, run, training, val, progress, lambda: load_split(config, root, "train"))
+    trainer = Trainer(config, run, training, val, progress, partial(load, "train"))
     trainer.restore(run.load_state())
     trainer.fit()
     predictions = trainer.predict(test, progress and (lambda x: progress(x, desc=test.split, unit="batch")))

@@ -14,6 +14,7 @@ from torch import nn
 
 from ..core.runs import Run
 from ..model.backbones import load_all, read_state_dict
+from ..core.config import device_named
 from ..model.calibration import FILE, Calibration, parts_of
 from ..datasets.transforms import eval_transform
 from ..methods import contract
@@ -24,7 +25,7 @@ def _explain(model, picture): return importlib.import_module("ifam.show.predicti
 
 def load(
     run: str | Path,  # a run folder with config.json and model.safetensors
-    device: str = "cpu",  # where the model goes
+    device: str = "cpu",  # where the model goes; auto: cuda where there is one
 ) -> nn.Module:  # in evaluation, with `transform`, `classes`, `config` and `explain`, see `ifam.show.prediction`
     "A trained model of ours. `FileNotFoundError` where the folder is no finished run, `ValueError` for a damaged one."
     run = Path(run)
@@ -38,4 +39,4 @@ def load(
     model.config, model.classes = config, saved["data"]["classes"]
     model.transform = eval_transform(config.image_size, saved["data"]["mean"], saved["data"]["std"], config.augmentation)
     model.explain = partial(_explain, model)
-    return model.eval().to(device)
+    return model.eval().to(device_named(device))
