@@ -7,7 +7,7 @@ __all__ = ['RELEASE_NAMES', 'kept_patches', 'positions', 'packed_class_token', '
            'repeat_mask', 'distinct', 'IFAM', 'part_role', 'release_name', 'from_release', 'vit_of']
 
 # %% ../../nbs/02_model/05_two_stages.ipynb #9911901c
-import re
+import importlib, re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -280,7 +280,8 @@ def from_release(
     state_dict_or_path: dict | str | Path,  # the authors' state dict, or a file of it
     vit,  # callable without arguments that makes the bare timm ViT; called once a stage
     soft_masks: bool = False,  # the checkpoint was trained with soft masks
-) -> IFAM:  # in evaluation
+    **known,  # classes, dataset: see `ifam.training.authors.equipped`
+) -> IFAM:  # in evaluation, with `transform`, `classes` and `config`
     "A model from the authors' release. `ValueError` names what is missing or does not fit."
     source = "the state dict" if isinstance(state_dict_or_path, dict) else str(state_dict_or_path)
     state = state_dict_or_path if isinstance(state_dict_or_path, dict) else read_state_dict(state_dict_or_path)
@@ -298,7 +299,7 @@ def from_release(
     model.stage1.shared_noise = False
     unknown = model.load_state_dict(heads, strict=False).unexpected_keys
     assert not unknown
-    return model.eval()
+    return importlib.import_module("ifam.training.authors").equipped(model.eval(), **known)  # the settings' page comes later
 
 # %% ../../nbs/02_model/05_two_stages.ipynb #df4a9e52
 def vit_of(
