@@ -75,7 +75,7 @@ def from_pdiscoformer(
     heads["prototypes"] = heads["prototypes"].flatten(1)  # a 1x1 convolution there
     (K1, width), C = heads["prototypes"].shape, len(heads["classifier.weight"])
     if heads["modulation.weight"].shape != (width, K1):
-        raise ValueError(f"{source}: its modulation is {tuple(heads['modulation.weight'].shape)}, not {(width, K1)}: it is of another kind.")
+        raise ValueError(f"{source} has a modulation of another kind: {tuple(heads['modulation.weight'].shape)}, not {(width, K1)}.")
     own = load_vit(vit() if vit else vit_for(state, source), state, source)
     if own.embed_dim != width: raise ValueError(f"{source} has prototypes of width {width} and a ViT of {own.embed_dim}.")
     model = PDiscoFormer(own, K1 - 1, C)

@@ -45,13 +45,13 @@ def promise(
     "What the mask of a model does and does not promise."
     if not isinstance(model, HasMask): return "This model has no mask of its own: it says nothing about where it looked."
     if not isinstance(model, ReadsTokens) or getattr(model, "soft_masks", False):
-        return ("The part maps say where a part is strongest, and the class is read from them. They do **not** bound what the prediction used: "
-                "every token was made, or weighed, with all others in view, so that what lies outside can still have changed the answer.")
-    return ("**It does:** the second stage, whose prediction this is, reads the kept patches and nothing else. Whatever is put into the masked "
-            "patches, under the same mask the answer is the same.\n\n"
-            "**It does not:** the first stage chooses the mask with the whole image in view, so that other surroundings can lead to another "
-            "mask, and the mask's shape can itself tell the class. That a patch is kept does not mean that it decided, nor that it lies on "
-            "the object, nor that the answer is right. On pictures unlike those of the training nothing is known.")
+        return ("The part maps say where a part is strongest, and the class is read from them. They do **not** bound what the prediction "
+                "used: every token was made, or weighed, with all others in view: what lies outside can still have changed the answer.")
+    return ("**It does:** the second stage, whose prediction this is, reads the kept patches and nothing else. Whatever is put into "
+            "the masked patches, under the same mask the answer is the same.\n\n"
+            "**It does not:** the first stage chooses the mask with the whole image in view, so that other surroundings can lead to "
+            "another mask, and the mask's shape can itself tell the class. That a patch is kept does not mean that it decided, nor that it "
+            "lies on the object, nor that the answer is right. On pictures unlike those of the training nothing is known.")
 
 # %% ../../nbs/06_training/05_sharing.ipynb #77a1c307
 def listed_names(
@@ -138,7 +138,7 @@ def save_pretrained(
     "Write a model as `ifam.load` reads it, here or on the hub. `ValueError` for the folder that it was loaded from."
     folder, saved = Path(folder), json.loads((model.folder / "config.json").read_text())
     if folder.exists() and folder.samefile(model.folder):
-        raise ValueError(f"{folder} is where the model was loaded from: give another folder, for this one's settings would lose their paths.")
+        raise ValueError(f"{folder} is where the model was loaded from, and its settings would lose their paths: give another folder.")
     if not re.fullmatch(r"[\w.-]+", licence): raise ValueError(f"licence={licence!r}: give it as the hub does, such as cc-by-4.0.")
     card, found = model_card(model, name or "FOLDER", licence), getattr(getattr(model, "stage1", model), "calibration", None)
     if (model.folder / "README.md").is_file() and not (model.folder / "predictions.parquet").is_file() and as_loaded(model):
