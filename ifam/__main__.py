@@ -31,7 +31,7 @@ def _asked(words):
     predict.add_argument('run', help='name of a run under runs/, or its folder')
     predict.add_argument('pictures', nargs='+', help='files, folders, or patterns in quotation marks')
     predict.add_argument('--out', help='folder for predictions.csv, predictions.json and the pictures of masks and parts')
-    predict.add_argument('--device', default='cpu', help='cpu (the default) or cuda')
+    predict.add_argument('--device', default='auto', help='auto (the default: cuda where there is one), cpu or cuda')
     predict.add_argument('--batch-size', type=int, default=8, help='pictures at a time (8)')
     return parser.parse_args(words)
 

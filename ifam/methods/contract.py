@@ -130,7 +130,11 @@ class Steps(PlainTraining):
 
 # %% ../../nbs/04_methods/00_contract.ipynb #7d20c5ae
 class Training(Steps):
-    "How it looks back, unless a method does it in its own way."
+    "Its phases, and what is done when one is over, unless a method does it in its own way."
+    def phases(self) -> list[Phase]:
+        "The stretches of the training, in order."
+        return [Phase("train", self.config.epochs)]
+
     def renew(
         self,
         epoch: int,  # of the phase, from 0
@@ -189,10 +193,6 @@ class Method(Training):
     ) -> dict[str, Tensor]:  # name to a scalar, or to B of them
         "What a batch costs, unweighted."
         raise NotImplementedError
-
-    def phases(self) -> list[Phase]:
-        "The stretches of the training, in order."
-        return [Phase("train", self.config.epochs)]
 
 # %% ../../nbs/04_methods/00_contract.ipynb #f5eef1fe
 def methods() -> list[str]:

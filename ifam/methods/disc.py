@@ -236,8 +236,7 @@ class DISCMethod(ERMMethod):
         if self.phase.name != "train": return super().losses(model, batch)
         image, label, there = batch["image"], batch["label"], batch["concept_of"] >= 0
         share = torch.distributions.Beta(*image.new_full((2,), self.config.mix, dtype=torch.float32)).sample((len(image), 1, 1, 1))
-        mixed = share * image + (1 - share) * batch["concept"]
-        logits = model(torch.cat([image, mixed[there]])).logits.float()
+        logits = model(torch.cat([image, (share * image + (1 - share) * batch["concept"])[there]])).logits.float()
         losses = F.cross_entropy(logits, torch.cat([label, label[there]]), reduction="none")
         return dict(stage2=losses[:len(image)].mean(), cure=cure(losses[len(image):], batch["concept_of"][there]))
 

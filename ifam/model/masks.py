@@ -47,6 +47,16 @@ def soft_mask(
     return part_dropout(part_maps, p).amax(1)
 
 # %% ../../nbs/02_model/02_masks.ipynb #1c69074e
+def _log_weights(q, k, allowed, scale):
+    "Logarithms of attention weights B,h,i,j, and of what a token that is not allowed would weigh, at least in float32."
+    logits = (q @ k.mT).to(torch.promote_types(q.dtype, torch.float32)) * scale
+    return logits - logits.masked_fill(~allowed, -torch.inf).logsumexp(-1, keepdim=True)
+
+def _centred(grad, v, weight):
+    "dL/do_i . (v_j - o_i), B,h,i,j."
+    push = (grad @ v.mT).to(weight.dtype)
+    return push - (push * weight).sum(-1, keepdim=True)
+
 def _switched(logits, push, kept, form):
     "What switching each token j does to each row i, as two factors B,h,i,j, from log weights and dL/do_i . (v_j - o_i)."
     weight = logits.exp()  # e^l / Z
@@ -56,12 +66,9 @@ def _switched(logits, push, kept, form):
 
 def _row_chunk(grad, q, k, v, kept, valid, scale, form):
     "Gradient to the mask from some rows i, in float32: B,T."
-    logits = torch.einsum("bhid,bhjd->bhij", q, k) * scale
-    normaliser = logits.masked_fill(~kept[:, None, None], -torch.inf).logsumexp(-1, keepdim=True)  # log Z_i
-    logits -= normaliser
-    weight = logits.exp()
-    push = torch.einsum("bhid,bhjd->bhij", grad, v)  # dL/do_i . v_j
-    push = push - (push * weight.masked_fill(~kept[:, None, None], 0)).sum(-1, keepdim=True)  # dL/do_i . (v_j - o_i)
+    allowed = kept[:, None, None]
+    logits = _log_weights(q, k, allowed, scale)
+    push = _centred(grad, v, logits.exp().masked_fill(~allowed, 0))
     return torch.einsum("bhij,bhij,bi->bj", *_switched(logits, push, kept, form), valid)
 
 # %% ../../nbs/02_model/02_masks.ipynb #912a2238
@@ -116,11 +123,6 @@ class MaskSignal(torch.autograd.Function):
         return grad, mask_gradient(grad, *ctx.saved_tensors, ctx.scale, ctx.form).to(ctx.dtype), None, None, None, None, None, None
 
 # %% ../../nbs/02_model/02_masks.ipynb #83487ec2
-def _log_weights(q, k, allowed, scale):
-    "Logarithms of attention weights B,h,i,j, and of what a token that is not allowed would weigh, at least in float32."
-    logits = (q @ k.mT).to(torch.promote_types(q.dtype, torch.float32)) * scale
-    return logits - logits.masked_fill(~allowed, -torch.inf).logsumexp(-1, keepdim=True)
-
 class WrittenOut(torch.autograd.Function):
     "Attention to what is allowed, by matrices; the mask's gradient is made of the same products."
     @staticmethod
@@ -133,8 +135,8 @@ class WrittenOut(torch.autograd.Function):
     def backward(ctx, grad):
         q, k, v, allowed, kept = ctx.saved_tensors
         logits = _log_weights(q, k, allowed, ctx.scale)
-        weight, push = logits.exp().masked_fill(~allowed, 0), (grad @ v.mT).to(logits.dtype)
-        push -= (push * weight).sum(-1, keepdim=True)
+        weight = logits.exp().masked_fill(~allowed, 0)  # again, rather than kept from the forward pass: T*T numbers a head and layer
+        push = _centred(grad, v, weight)
         back, mask = (weight * push * ctx.scale).to(q.dtype), None
         if ctx.form != "none":
             factors = _switched(logits, push, kept, ctx.form)

@@ -96,8 +96,8 @@ class Prediction(_Said):
     def overlay(self) -> np.ndarray | None:  # S,S,3 in [0, 1]; None for a model without parts
         "The picture tinted and outlined by its parts."
         if self.owner is None: return None
-        from ifam.show.plots import parts_overlay
-        return parts_overlay(self.image, torch.from_numpy(self.owner == np.arange(len(self.part_maps))[:, None, None]).float())
+        from ifam.show.plots import coloured
+        return coloured(self.image, self.owner, len(self.part_maps) - 1)
 
     @property
     def seen(self) -> np.ndarray | None:  # S,S,3 in [0, 1]; None for a model without a mask
@@ -252,7 +252,7 @@ def predict_pictures(
     model: nn.Module | str | Path,  # a model that `ifam.load` gave, a run's name under runs/, or its folder
     pictures,  # paths of files or folders, patterns, PIL images, arrays H,W,3: one or a list
     batch_size: int = 8,  # pictures at a time
-    device: str = 'cpu',  # where a run's model goes; a model stays where it is
+    device: str = 'auto',  # where a run's model goes: cuda where there is one, else cpu; a model stays where it is
     progress=None,  # such as tqdm: wraps the pictures
 ) -> Predictions:  # one a picture, in their order; what is done, where somebody stops it
     "What a model says of pictures. Raises for the model alone; a picture's error is in its row."

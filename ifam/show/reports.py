@@ -65,9 +65,8 @@ class Report:
         path: str | Path,  # of an html file
     ):
         "Write the page, whole or not at all."
-        head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        head += f'<title>{html.escape(self.title)}</title><style>{STYLE}</style>'
-        page = f'<!doctype html><html lang="en">{head}' + "\n".join(self.body) + f"<script>{SORT}</script></html>\n"
+        head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(self.title)}</title>'
+        page = f'<!doctype html><html lang="en">{head}<style>{STYLE}</style>' + "\n".join(self.body) + f"<script>{SORT}</script></html>\n"
         with atomic(path) as file: file.write_text(page)
 
 # %% ../../nbs/08_show/02_reports.ipynb #5c9e70b2

@@ -122,8 +122,8 @@ def model_card(
     return "\n".join(front + [
         f"# {label} on {listed_names([c['dataset']])}", "",
         f"Method: {label} (`{c['method']}`{parts}). Backbone: `{c['backbone']}`, {c['image_size']} px. Seed {c['seed']}.", "",
-        "```python", "import ifam", "from PIL import Image", f'model = ifam.load("{name}")',
-        'out = model(model.transform(Image.open("picture.jpg"))[None])', "model.classes[out.logits.argmax()], out.mask", "```", "",
+        "```python", "import ifam", f'model = ifam.load("{name}")',
+        'out = model(model.transform("picture.jpg")[None])', "model.classes[out.logits.argmax()], out.mask", "```", "",
         "## Data", "", data_said(saved), "", f"{len(model.classes)} classes: {listed_names(model.classes)}.", "",
         "## Numbers", "", numbers, "", "## What the mask promises", "", promise(model), "",
         "## Licence", "", licence_said(saved, licence), ""])
