@@ -20,6 +20,7 @@ from skimage.segmentation import mark_boundaries
 from torch import Tensor
 
 from ..datasets.transforms import denormalise
+from ..measures.metrics import family_predictions
 
 # %% ../../nbs/08_show/00_plots.ipynb #757551a2
 THEME = dict(context="paper", style="ticks", palette="colorblind", rc={
@@ -186,9 +187,11 @@ def part_maps_figure(
             ("parts", [parts_overlay(i, o.part_maps[0].cpu()) for i, o in zip(images, outputs)]),
             ("seen by stage 2", [seen_by_stage2(i, o.mask[0].cpu()) for i, o in zip(images, outputs)])]
     fig = grid_of(rows, [shortened(groups[r["group"]].replace(" on ", "\non ")) for r in records] if len(groups) else [])
-    for ax, record, out in zip(fig.axes[-len(indices):], records, outputs):
-        said = int(out.logits.argmax())
-        verdict, colour = ("correct", "0.25") if said == record["label"] else (f"wrong: {spoken(dataset.classes[said])}", "#b00020")
+    said = np.array([int(o.logits.argmax()) for o in outputs])
+    if hasattr(dataset, "families"): said = family_predictions(said, dataset.families)  # ImageNet-9's labels; -1 is none of them
+    names = [*map(spoken, dataset.classes), "none of these"]
+    for ax, record, k in zip(fig.axes[-len(indices):], records, said):
+        verdict, colour = ("correct", "0.25") if k == record["label"] else (f"wrong: {names[k]}", "#b00020")
         ax.set_xlabel("\n".join(wrap(verdict, 16)[:2]), fontsize=7, color=colour, labelpad=2)
     return fig
 
