@@ -90,7 +90,8 @@ class MaskedViT(nn.Module):
         owner: Tensor | None = None,  # M index of the image that each of M masks belongs to; None: one mask an image, in order
     ) -> Tensor:  # B,C logits, or M,C
         "Logits from the kept tokens alone. `ValueError` where the mask does not fit the ViT's grid."
-        expected = ((images if owner is None else owner).shape[0], self.vit.patch_embed.num_patches)  # len() would fix the batch of an export
+        rows = (images if owner is None else owner).shape[0]  # len() would fix the batch of an export
+        expected = (rows, self.vit.patch_embed.num_patches)
         if mask.shape != expected: raise ValueError(f"mask is {tuple(mask.shape)}; this stage needs {expected} for these images.")
         if packed is None: packed = not (self.training or soft or torch.compiler.is_exporting())
         if packed: token = packed_class_token(self.vit, images, mask > 0.5, owner)

@@ -24,7 +24,8 @@ from .sharing import promise
 PICTURE = "8-bit RGB, upright as its EXIF says, white where it is transparent"  # that the first step takes
 STEPS = {v2.Resize: lambda s: dict(step="resize", size=list(s.size), filter=s.interpolation.value),  # one number: the shorter side
          v2.CenterCrop: lambda s: dict(step="crop the centre", size=list(s.size)), v2.PILToTensor: lambda s: dict(step="channels first"),
-         v2.ToDtype: lambda s: dict(step="divide", by=255), v2.Normalize: lambda s: dict(step="normalise", mean=list(s.mean), std=list(s.std))}
+         v2.ToDtype: lambda s: dict(step="divide", by=255),
+         v2.Normalize: lambda s: dict(step="normalise", mean=list(s.mean), std=list(s.std))}
 
 def preprocessing(
     transform: Transform,  # for evaluation
@@ -138,7 +139,7 @@ def _checked(model, path, format):
     if lack := [name for name in ("transform", "classes", "config") if not hasattr(model, name)]:
         raise ValueError(f"This {type(model).__name__} has no {' and no '.join(lack)}: open a run with ifam.load, and give its model.")
     if reads := getattr(model, "reads", ()):
-        raise ValueError(f"method={model.config.method!r} reads {', '.join(reads)} besides the picture, which an exported file does not take.")
+        raise ValueError(f"method={model.config.method!r} reads {', '.join(reads)} besides the picture, and an exported file does not.")
     if format != "onnx": return
     for name in ("onnx", "onnxscript"):
         try: importlib.import_module(name)
