@@ -7,7 +7,7 @@ __all__ = ['PICTURE', 'STEPS', 'OUTPUTS', 'ABOUT', 'FORMATS', 'ONNX_MOST', 'prep
            'as_torch', 'as_onnx', 'export']
 
 # %% ../../nbs/06_training/07_exported.ipynb #e7b0d102
-import copy, importlib, io, json, warnings
+import copy, io, json, warnings
 from pathlib import Path
 
 import ifam, torch
@@ -141,9 +141,8 @@ def _checked(model, path, format):
     if reads := getattr(model, "reads", ()):
         raise ValueError(f"method={model.config.method!r} reads {', '.join(reads)} besides the picture, and an exported file does not.")
     if format != "onnx": return
-    for name in ("onnx", "onnxscript"):
-        try: importlib.import_module(name)
-        except ImportError: raise ImportError(f"format='onnx' needs {name}: pip install 'ifam[export]'.") from None
+    try: import onnx, onnxscript
+    except ImportError as error: raise ImportError(f"format='onnx' needs {error.name}: pip install 'ifam[export]'.") from None
     if (size := sum(v.numel() * 4 for v in model.state_dict().values())) > ONNX_MOST:
         raise ValueError(f"ONNX holds 2 GB in a file, and this model has {size / 1e9:.1f}: give format='torch'.")
 
