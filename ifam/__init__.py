@@ -3,7 +3,7 @@ __version__ = "0.1.0"
 import importlib
 
 _names = dict(load="ifam.training.opened", train="ifam.training.loop", Config="ifam.methods.contract:configure",
-              predict="ifam.show.prediction:predict_pictures")
+              predict="ifam.show.prediction:predict_pictures", export="ifam.training.exported")
 _modules = dict(losses="ifam.model.losses", metrics="ifam.measures.metrics", interventions="ifam.analysis.interventions")
 _rooms = ("core", "model", "datasets", "methods", "measures", "training", "analysis", "show", "paper", "twins")
 

@@ -86,13 +86,14 @@ class MaskedViT(nn.Module):
         images: Tensor,  # B,3,H,W normalised
         mask: Tensor,  # B,N 1 = kept; in (0, 1) with soft=True
         soft: bool = False,  # the soft-mask ablation
-        packed: bool | None = None,  # None: packed in evaluation, masked in training
+        packed: bool | None = None,  # None: packed in evaluation, masked in training and in an export, whose sizes must not hang on data
         owner: Tensor | None = None,  # M index of the image that each of M masks belongs to; None: one mask an image, in order
     ) -> Tensor:  # B,C logits, or M,C
         "Logits from the kept tokens alone. `ValueError` where the mask does not fit the ViT's grid."
-        expected = (len(images) if owner is None else len(owner), self.vit.patch_embed.num_patches)
+        rows = (images if owner is None else owner).shape[0]  # len() would fix the batch of an export
+        expected = (rows, self.vit.patch_embed.num_patches)
         if mask.shape != expected: raise ValueError(f"mask is {tuple(mask.shape)}; this stage needs {expected} for these images.")
-        if packed is None: packed = not self.training and not soft
+        if packed is None: packed = not (self.training or soft or torch.compiler.is_exporting())
         if packed: token = packed_class_token(self.vit, images, mask > 0.5, owner)
         else:
             images = images if owner is None else images[owner]
