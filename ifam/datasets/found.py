@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import pil_to_tensor, to_dtype
 from ..core.pictures import PICTURES, read_image
+from ..core.runs import atomic
 
 FOUND_RECIPE = 1  # of the masks: raised when the same images and weights come to give other masks
 
@@ -278,11 +279,7 @@ def image_files(
 def _keep(path, data):
     "Write bytes to a file, whole or not at all."
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
+    with atomic(path) as part: part.write_bytes(data)
 
 # %% ../../nbs/03_datasets/10_found.ipynb #31901fee
 def weights_digest(

@@ -146,7 +146,7 @@ def columns_of(
     path: str | Path,  # of a csv
 ) -> list[str]:  # as its header names them; empty for what is no csv
     "The names of a csv's columns, without reading the rest."
-    try: return [str(c).strip() for c in pd.read_csv(path, nrows=0, index_col=False).columns]
+    try: return [str(c).strip() for c in pd.read_csv(path, nrows=0, index_col=False, sep='[,;\t]', engine='python').columns]
     except Exception: return []  # pandas raises many kinds; who reads it whole hears why
 
 # %% ../../nbs/03_datasets/02_records.ipynb #53339657
@@ -165,6 +165,8 @@ def read_csv(
     except pd.errors.ParserWarning:
         raise ValueError(f'{path}, line 2 should have a value for each column of the header, and has more') from None
     except Exception as error: raise ValueError(f'{path} is not a readable csv ({str(error).strip()})') from None
+    if len(table.columns) == 1 and (sign := next((s for s in ';\t' if s in table.columns[0]), '')):
+        raise ValueError(f'{path} has {sign!r} between its values: save it with commas')
     table.columns = [c.lower() if c.lower() in (*needed, *also) and also else c for c in table.columns.str.strip()]
     if not table.columns.is_unique: raise ValueError(f'{path} should name each column once, and has {", ".join(table.columns)}')
     table = table.apply(lambda column: column.str.strip()).replace('', np.nan)
