@@ -440,6 +440,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                        'ifam.datasets.records.fault': ('03_datasets/records.html#fault', 'ifam/datasets/records.py'),
                                        'ifam.datasets.records.find_home': ( '03_datasets/records.html#find_home',
                                                                             'ifam/datasets/records.py'),
+                                       'ifam.datasets.records.in_utf8': ('03_datasets/records.html#in_utf8', 'ifam/datasets/records.py'),
                                        'ifam.datasets.records.joined': ('03_datasets/records.html#joined', 'ifam/datasets/records.py'),
                                        'ifam.datasets.records.listed': ('03_datasets/records.html#listed', 'ifam/datasets/records.py'),
                                        'ifam.datasets.records.read_csv': ('03_datasets/records.html#read_csv', 'ifam/datasets/records.py'),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LEFT_OUT', 'collected', 'fault', 'remark', 'refuse', 'as_mask', 'read_mask', 'typed', 'read_table', 'columns_of',
-           'read_csv', 'joined', 'listed', 'find_home', 'class_folders', 'NoSplit', 'ImageTable']
+           'read_csv', 'joined', 'listed', 'find_home', 'in_utf8', 'class_folders', 'NoSplit', 'ImageTable']
 
 # %% ../../nbs/03_datasets/02_records.ipynb #e27aa4ef
 import contextlib
@@ -222,6 +222,17 @@ def find_home(
     raise FileNotFoundError(f'{root} should be the folder {usual}, with {" and ".join(needs)} in it, or the folder that holds {usual}{lack}'
                             + (f'; did you mean {near[0]}?' if near else ''))
 
+# %% ../../nbs/03_datasets/02_records.ipynb #6ff2e6bb
+def in_utf8(
+    folder: str | Path,  # where it lies
+    name: str,  # of a file or folder, as the system lists it
+) -> bool:
+    "Whether a name can be written in a table; one that is not UTF-8 is a fault, which shows its bytes."
+    try: name.encode(); return True
+    except UnicodeEncodeError: shown = os.fsencode(name).decode(errors='backslashreplace')
+    fault(Path(folder)/shown, ': this name is not in UTF-8, as shown by its bytes after the \\x: rename it, or the whole folder with convmv')
+    return False
+
 # %% ../../nbs/03_datasets/02_records.ipynb #eeac20a1
 def class_folders(
     folder: str | Path,        # holds one folder a class
@@ -232,18 +243,19 @@ def class_folders(
     folder = Path(folder)
     if not folder.is_dir(): raise FileNotFoundError(f'{folder} is missing: it should hold one folder a class')
     is_file = lambda name: os.path.splitext(name)[1].lower() in suffixes and not name.startswith('.')
-    entries = sorted((e for e in os.scandir(folder) if not e.name.startswith('.')), key=lambda e: e.name)
+    listdir = lambda where: [n for n in sorted(os.listdir(where)) if in_utf8(where, n)]
+    entries = sorted((e for e in os.scandir(folder) if not e.name.startswith('.') and in_utf8(folder, e.name)), key=lambda e: e.name)
     if stray := [e.name for e in entries if e.is_file() and is_file(e.name)]:
         fault(folder, f' should hold one folder a class, and holds {len(stray)} files itself, such as {stray[0]}: is it one level too low?')
     rows = []
     for kind in (e.name for e in entries if e.is_dir()):
-        own, inner, names = [], {}, sorted(os.listdir(folder/kind))
+        own, inner, names = [], {}, listdir(folder/kind)
         if unread := [n for n in names if os.path.splitext(n)[1].lower() in LEFT_OUT]:
             remark(folder/kind, f' holds {len(unread)} pictures that are not read, such as {unread[0]}: save them as png or jpg')
         for name in names:
             if is_file(name): own.append(f'{kind}/{name}')
             elif not name.startswith('.') and (folder/kind/name).is_dir():
-                inner[name] = [f'{kind}/{name}/{n}' for n in sorted(os.listdir(folder/kind/name)) if is_file(n)]
+                inner[name] = [f'{kind}/{name}/{n}' for n in listdir(folder/kind/name) if is_file(n)]
         files, others = (sum(inner.values(), []), own) if deep else (own, sum(inner.values(), []))
         wanted = f'files ending in {", ".join(suffixes)}'
         below = f'{"folders of " if deep else ""}{wanted}'

@@ -20,7 +20,7 @@ from fastcore.basics import patch
 from PIL import Image
 from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
 from torchvision import tv_tensors
-from .records import ImageTable, fault, find_home, read_csv, refuse
+from .records import ImageTable, fault, find_home, in_utf8, read_csv, refuse
 
 # %% ../../nbs/03_datasets/07_siim_acr.ipynb #44ceb44f
 def decode_rle(
@@ -193,7 +193,7 @@ def find_films(
             below.sort()
             for name in sorted(names):
                 film, suffix = os.path.splitext(name)
-                if suffix.lower() != '.dcm' or name.startswith('.'): continue
+                if suffix.lower() != '.dcm' or name.startswith('.') or not in_utf8(where, name): continue
                 path = (Path(where)/name).relative_to(home).as_posix()
                 if film in found: fault(Path(home)/path, f' is a second file of the film in {found[film]}: remove one')
                 else: found[film] = path
