@@ -37,7 +37,7 @@ def in_order(
     names = names.unique()
     return sorted(names, key=(lambda n: (int(n), n)) if all(n.isdecimal() for n in names) else None)
 
-_USUAL = dict(train=('training',), val=('valid', 'validation', 'dev'), test=('testing', 'tests'))  # what else splits are called
+_USUAL = dict(train=('training',), val=('valid', 'validation', 'dev'), test=('testing', 'tests', 'eval', 'evaluation', 'holdout'))  # what else splits are called
 
 def _misnamed(name):
     "The split that a folder of another name seems to be; empty where it is none."
@@ -47,9 +47,17 @@ def _alike(names):
     "For each name that means the same as one before it, such as 0.0 after 0, that one."
     def plain(name):
         try: return float(name) if np.isfinite(float(name)) else name
-        except ValueError: return unicodedata.normalize('NFC', name)
+        except ValueError: pass
+        seen = ''.join(c for c in unicodedata.normalize('NFC', name) if unicodedata.category(c) != 'Cf').strip()  # without what shows nothing
+        return seen.casefold() if len(seen) > 1 else seen                                                         # letters may be classes
     first = {}
     return {name: first[plain(name)] for name in names if first.setdefault(plain(name), name) != name}
+
+def _told_apart(table, home):
+    "The table of class folders, none of which means the same as another, such as cat and Cat."
+    for name, other in _alike(table['class'].unique()).items():
+        fault(home, f': the class folders {name!r} and {other!r} mean the same: give them one name')
+    return table
 
 def _tables(folder): return sorted(p for p in folder.glob('*') if p.suffix.lower() == '.csv' and not p.name.startswith('.'))
 
@@ -132,7 +140,7 @@ def _read(self: Folder):
 @patch
 def _read_folders(self: Folder):
     there = [s for s in SPLITS if (self.home/s).is_dir()]
-    if not there: return class_folders(self.home).assign(split='train')
+    if not there: return _told_apart(class_folders(self.home).assign(split='train'), self.home)
     for p in sorted(self.home.iterdir()):
         if p.is_dir() and (s := _misnamed(p.name)): fault(p, f' is not read: call it {s}')
     tables = [class_folders(self.home/s).assign(split=s) for s in there]
@@ -140,7 +148,7 @@ def _read_folders(self: Folder):
         for kind in sorted(set(table['class']) - set(tables[0]['class'])):
             fault(self.home/s/kind, f': {there[0]} has no class of this name')
     table = pd.concat(tables, ignore_index=True)
-    return table.assign(file=table.split + '/' + table.file)
+    return _told_apart(table.assign(file=table.split + '/' + table.file), self.home)
 
 # %% ../../nbs/03_datasets/04_folder.ipynb #3d1f77a0
 @patch
