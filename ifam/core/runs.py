@@ -167,7 +167,8 @@ class _RunFolder:
     def metrics(self) -> list[dict]:  # one an epoch
         file = self.path("metrics.jsonl")
         try: return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-        except ValueError as error: raise ValueError(f"{file} is not readable ({error}): fetch it again, or train anew elsewhere.") from None
+        except ValueError as error:
+            raise ValueError(f"{file} is not readable ({error}): fetch it again, or train anew elsewhere.") from None
 
 # %% ../../nbs/01_core/01_runs.ipynb #2fa1d5d3
 class _States(_RunFolder):

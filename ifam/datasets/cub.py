@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from fastcore.basics import patch
 from .records import ImageTable, columns_of, find_home, joined, listed, read_csv, read_mask, read_table, refuse, typed
 
 # %% ../../nbs/03_datasets/03_cub.ipynb #14f5da0a
@@ -139,7 +140,8 @@ _WILDS, _SUBPOP_TABLE = 'waterbirds_v1.0', 'metadata_waterbirds.csv'  # as WILDS
 
 def _elsewhere(root):
     "Home, folder of the pictures below it, and table, as WILDS or SubpopBench lay them at `root` or one below; None where they do not."
-    tables = [root] if root.is_file() else [root/'metadata.csv', root/_WILDS/'metadata.csv', root/_SUBPOP_TABLE, root/'waterbirds'/_SUBPOP_TABLE]
+    below = 'metadata.csv', f'{_WILDS}/metadata.csv', _SUBPOP_TABLE, f'waterbirds/{_SUBPOP_TABLE}'
+    tables = [root] if root.is_file() else [root/name for name in below]
     for table in (t for t in tables if t.is_file() and t.parent.name != _PLACED):
         names, folder = set(columns_of(table)), table.parent
         if 'img_filename' in names:  # the pictures lie beside it, and CUB's tables perhaps around both
@@ -179,25 +181,28 @@ class Waterbirds(CUB):
         self.corrected = corrected
         super().__init__(root, split, transform, download, annotations)
 
-    def _home(self, root):
-        try: home = super()._home(root)
-        except FileNotFoundError:
-            if not (found := _elsewhere(root)): raise
-            home, self.folder, self.table = found
-            if self.table.name == 'metadata.csv' or root.is_file() or not (home/self.needs).is_file(): return home
-        self.table = home/self.needs
-        if not (home/'images.txt').exists() and (home/'CUB_200_2011').is_dir():
-            raise FileNotFoundError(f'{home/_PLACED} lies beside CUB_200_2011: move it into {home/"CUB_200_2011"}')
-        _of_one_mind(home, self.table)
-        return home
+# %% ../../nbs/03_datasets/03_cub.ipynb #fac90b1e
+@patch
+def _home(self: Waterbirds, root):
+    try: home = CUB._home(self, root)
+    except FileNotFoundError:
+        if not (found := _elsewhere(root)): raise
+        home, self.folder, self.table = found
+        if self.table.name == 'metadata.csv' or root.is_file() or not (home/self.needs).is_file(): return home
+    self.table = home/self.needs
+    if not (home/'images.txt').exists() and (home/'CUB_200_2011').is_dir():
+        raise FileNotFoundError(f'{home/_PLACED} lies beside CUB_200_2011: move it into {home/"CUB_200_2011"}')
+    _of_one_mind(home, self.table)
+    return home
 
-    @property
-    def listing(self): return self.table
+@patch(as_prop=True)
+def listing(self: Waterbirds): return self.table
 
-    def _read(self):
-        table = _match(_birds_and_places(self.listing), self.home, self.listing)
-        label = table.y.where(~table.file.str.contains('|'.join(_MISTAKEN)) | (not self.corrected), 0)
-        return table[['id', 'file']].assign(label=label, group=2*label + table.place, split=np.array(self.splits)[table.split])
+@patch
+def _read(self: Waterbirds):
+    table = _match(_birds_and_places(self.listing), self.home, self.listing)
+    label = table.y.where(~table.file.str.contains('|'.join(_MISTAKEN)) | (not self.corrected), 0)
+    return table[['id', 'file']].assign(label=label, group=2*label + table.place, split=np.array(self.splits)[table.split])
 
 # %% ../../nbs/03_datasets/03_cub.ipynb #27d8fa75
 class Waterbirds200(CUB):

@@ -37,7 +37,8 @@ def in_order(
     names = names.unique()
     return sorted(names, key=(lambda n: (int(n), n)) if all(n.isdecimal() for n in names) else None)
 
-_USUAL = dict(train=('training',), val=('valid', 'validation', 'dev'), test=('testing', 'tests', 'eval', 'evaluation', 'holdout'))  # what else splits are called
+# what else splits are called
+_USUAL = dict(train=('training',), val=('valid', 'validation', 'dev'), test=('testing', 'tests', 'eval', 'evaluation', 'holdout'))
 
 def _misnamed(name):
     "The split that a folder of another name seems to be; empty where it is none."
@@ -48,8 +49,8 @@ def _alike(names):
     def plain(name):
         try: return float(name) if np.isfinite(float(name)) else name
         except ValueError: pass
-        seen = ''.join(c for c in unicodedata.normalize('NFC', name) if unicodedata.category(c) != 'Cf').strip()  # without what shows nothing
-        return seen.casefold() if len(seen) > 1 else seen                                                         # letters may be classes
+        seen = ''.join(c for c in unicodedata.normalize('NFC', name) if unicodedata.category(c) != 'Cf').strip()
+        return seen.casefold() if len(seen) > 1 else seen  # single letters may be classes; Cf is what shows nothing
     first = {}
     return {name: first[plain(name)] for name in names if first.setdefault(plain(name), name) != name}
 
@@ -59,6 +60,7 @@ def _told_apart(table, home):
         fault(home, f': the class folders {name!r} and {other!r} mean the same: give them one name')
     return table
 
+# %% ../../nbs/03_datasets/04_folder.ipynb #c65184e7
 def _tables(folder): return sorted(p for p in folder.glob('*') if p.suffix.lower() == '.csv' and not p.name.startswith('.'))
 
 _CALLED = dict(path=('img_filename', 'filename', 'file_name', 'filepath', 'image_path', 'file', 'image', 'img'),  # what others call them
@@ -176,8 +178,9 @@ def _renamed(path, named):
     "What a csv with columns of other names lacks, and what to do."
     there, calls = columns_of(path), ' and '.join(f'{v} {k}' for k, v in named.items() if v not in ('', k))
     birds = {'y', 'split'} < set(there) and {'img_filename', 'filename'} & set(there)
-    return (f'{path} lacks the column {", ".join(k for k, v in named.items() if v != k)}; it has {", ".join(there)}: call {calls}, and splits '
-            'train, val or test' + '; Waterbirds of WILDS or SubpopBench is read with dataset=waterbirds' * bool(birds))
+    return (f'{path} lacks the column {", ".join(k for k, v in named.items() if v != k)}; it has '
+            f'{", ".join(there)}: call {calls}, and splits train, val or test'
+            + '; Waterbirds of WILDS or SubpopBench is read with dataset=waterbirds' * bool(birds))
 
 # %% ../../nbs/03_datasets/04_folder.ipynb #12aaa8ac
 @patch

@@ -230,7 +230,7 @@ def in_utf8(
     "Whether a name can be written in a table; one that is not UTF-8 is a fault, which shows its bytes."
     try: name.encode(); return True
     except UnicodeEncodeError: shown = os.fsencode(name).decode(errors='backslashreplace')
-    fault(Path(folder)/shown, ': this name is not in UTF-8, as shown by its bytes after the \\x: rename it, or the whole folder with convmv')
+    fault(Path(folder)/shown, ': this name is not in UTF-8 (its bytes follow each \\x): rename it, or the whole folder with convmv')
     return False
 
 # %% ../../nbs/03_datasets/02_records.ipynb #eeac20a1

@@ -41,7 +41,10 @@ class Middle(v2.Transform):
         super().__init__()
         self.times = times
 
-    def transform(self, inpt, params):
+    def transform(self,
+        inpt,  # a picture, mask, points or box
+        params,  # of torchvision; none
+    ):
         height, width = get_size(inpt)
         kept = [min(height, self.times * width), min(width, self.times * height)]
         return inpt if kept == [height, width] else center_crop(inpt, kept)
@@ -145,7 +148,8 @@ def _imagenet(size, finish, train):
                                  re_prob=0., hflip=.5, mean=normalise.mean, std=normalise.std)
         return Transform([_Timm(chain)], image_only=True)
     bicubic = partial(_Resize, interpolation=InterpolationMode.BICUBIC, antialias=True)
-    return Transform([Middle(), bicubic(int(size * 256 / 224)), v2.CenterCrop(size), *finish()] if size < 384 else [bicubic((size, size)), *finish()])
+    crop = [Middle(), bicubic(int(size * 256 / 224)), v2.CenterCrop(size)]
+    return Transform([*(crop if size < 384 else [bicubic((size, size))]), *finish()])
 
 # %% ../../nbs/03_datasets/00_transforms.ipynb #cd63b33e
 # name -> function(size, finish, train) -> Transform

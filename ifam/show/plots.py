@@ -158,7 +158,8 @@ def grid_of(
     fig = plt.figure(figsize=(width, block * blocks), dpi=110)
     for first in range(0, count, across):
         done = blocks - 1 - first // across  # blocks that come below
-        place = dict(left=left / width, right=1 - right / width, bottom=(done + below / block) / blocks, top=(done + 1 - above / block) / blocks)
+        place = dict(left=left / width, right=1 - right / width,
+                     bottom=(done + below / block) / blocks, top=(done + 1 - above / block) / blocks)
         axes = fig.subplots(len(rows), across, squeeze=False, gridspec_kw=dict(wspace=.04, hspace=.04, **place))
         for line, (name, pictures) in zip(axes, rows):
             for ax, picture in zip(line, pictures[first:]): ax.imshow(picture, interpolation="nearest", vmin=0, vmax=1); blank(ax)
