@@ -34,6 +34,8 @@ def _turned(picture, upright):
     return picture.transpose(_BACK[before]) if before > left else picture  # Pillow has turned it
 
 # %% ../../nbs/01_core/02_pictures.ipynb #e295b666
+def _depth_of(high): return next(b for b in (8, 10, 12, 16) if high < 2**b)  # bits: cameras and scanners store 12 in 16
+
 def eight_bits(
     values: np.ndarray,  # numbers of any type and shape
 ) -> np.ndarray:  # uint8 of the same shape
@@ -41,12 +43,13 @@ def eight_bits(
     kind, size = values.dtype.kind, values.dtype.itemsize
     if kind not in 'buif': raise ValueError(f'it holds {values.dtype}, and should hold numbers')
     if kind == 'b': return values * np.uint8(255)
-    if kind == 'u' and size < 3: return values if size == 1 else (values >> 8).astype(np.uint8)
+    if kind == 'u' and size == 1: return values
     low, high = (float(v) for v in (values.min(), values.max()))
+    if kind == 'u' and size == 2: return (values >> (_depth_of(high) - 8)).astype(np.uint8)
     if not np.isfinite([low, high]).all(): raise ValueError('it holds values that are not finite')
     values = values.astype(np.float64)
     if low < 0 or high >= 2**16: values = (values - low) * (255 / (high - low or 1))
-    elif high > 255: return (values / 256).astype(np.uint8)
+    elif high > 255: return (values / 2**(_depth_of(high) - 8)).astype(np.uint8)
     elif high <= 1 and kind == 'f': values = values * 255
     return values.round().astype(np.uint8)
 

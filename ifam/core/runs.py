@@ -5,7 +5,7 @@
 # %% ../../nbs/01_core/01_runs.ipynb #c03395e1
 from __future__ import annotations
 
-import contextlib, dataclasses, fcntl, importlib, importlib.metadata, json, os, platform, re, subprocess, tempfile
+import contextlib, dataclasses, errno, fcntl, importlib, importlib.metadata, json, os, platform, re, shutil, subprocess, tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,23 +16,50 @@ from .config import Config
 if TYPE_CHECKING: import pandas as pd  # of what is read here, never made: a trained model needs no pandas
 
 # %% auto #0
-__all__ = ['FREE', 'KEPT_SPLITS', 'NOT_FINITE', 'atomic', 'write_json', 'locked', 'home', 'run_folder', 'default_name',
-           'versions', 'git_state', 'Run', 'logits_of', 'classes_said', 'part_tokens', 'parts_in_use', 'failures']
+__all__ = ['FREE', 'KEPT_SPLITS', 'NOT_FINITE', 'DiskFull', 'with_room', 'atomic', 'write_json', 'locked', 'home', 'run_folder',
+           'default_name', 'versions', 'git_state', 'Run', 'logits_of', 'classes_said', 'part_tokens', 'parts_in_use',
+           'failures']
+
+# %% ../../nbs/01_core/01_runs.ipynb #2e1536f4
+class DiskFull(OSError):
+    "The disk has no room for a file; the message says whose and what to do."
+
+def _is_full(error):
+    "Whether a writer failed for lack of room: PyTorch and safetensors raise errors of their own, without a number."
+    while error is not None:
+        text = str(error)
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in text: return True
+        if isinstance(error, RuntimeError) and ("inline_container" in text or "PytorchStreamWriter" in text): return True
+        error = error.__cause__ or error.__context__
+    return False
+
+@contextlib.contextmanager
+def with_room(
+    path: str | Path,  # the file or folder to be
+):
+    "Where the disk is full while the block writes, the writer's error becomes `DiskFull`, which says so and what to do."
+    try: yield
+    except Exception as error:
+        if isinstance(error, DiskFull) or not _is_full(error): raise
+        free = shutil.disk_usage(Path(path).absolute().parent).free
+        raise DiskFull(errno.ENOSPC, f"The disk that holds {path} is full ({free:,} bytes are free): make room, then give the same command "
+                                     "again. What was whole before still is, and nothing half-written is left") from None
 
 # %% ../../nbs/01_core/01_runs.ipynb #0e2242b4
 @contextlib.contextmanager
 def atomic(
     path: str | Path,  # the file to be
 ):  # a path to write to; it takes the name `path` when the block ends without an error
-    "Write a file whole or not at all, whenever the process is killed."
+    "Write a file whole or not at all, whenever the process is killed. `DiskFull` where it does not fit."
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    with with_room(path): handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
     try:
-        yield Path(name)
-        with open(name, "rb") as written: os.fsync(written.fileno())  # on disk before it has its name
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        with with_room(path):
+            yield Path(name)
+            with open(name, "rb") as written: os.fsync(written.fileno())  # on disk before it has its name
+            os.chmod(name, 0o644)
+            os.replace(name, path)
     finally: Path(name).unlink(missing_ok=True)
 
 # %% ../../nbs/01_core/01_runs.ipynb #f89552a3
@@ -51,7 +78,8 @@ def locked(
 ):
     "One process at a time; the others wait. The lock of a process that is killed is free."
     while True:
-        with open(path, 'w') as file:
+        with with_room(path): file = open(path, 'w')
+        with file:
             try: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError: wait(); fcntl.flock(file, fcntl.LOCK_EX)
             if not os.fstat(file.fileno()).st_nlink: continue   # the one before has taken it away: make a new one
@@ -138,7 +166,9 @@ class _RunFolder:
     @property
     def metrics(self) -> list[dict]:  # one an epoch
         file = self.path("metrics.jsonl")
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+        try: return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+        except ValueError as error:
+            raise ValueError(f"{file} is not readable ({error}): fetch it again, or train anew elsewhere.") from None
 
 # %% ../../nbs/01_core/01_runs.ipynb #2fa1d5d3
 class _States(_RunFolder):

@@ -24,7 +24,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 import pooch
 from tqdm import tqdm
-from ..core.runs import locked
+from ..core.runs import DiskFull, locked, with_room
 
 # %% ../../nbs/03_datasets/01_archives.ipynb #8de609f6
 def checksum(
@@ -60,8 +60,8 @@ def _room(folder, needed, what):
     "Raise where the disk of `folder` is too full."
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise OSError(errno.ENOSPC, f'{what} needs {needed:,} bytes in {folder}, where {free:,} are free: '
-                                    'make room, or choose another folder')
+        raise DiskFull(errno.ENOSPC, f'{what} needs {needed:,} bytes in {folder}, where {free:,} are free: '
+                                       'make room, or choose another folder')
 
 # %% ../../nbs/03_datasets/01_archives.ipynb #c093a2e5
 class _Elsewhere(OSError): "The server cannot go on where the part ends."
@@ -136,7 +136,7 @@ def download(
     part, there = path.with_name(f'{name}.part'), lambda: path.exists() and not _compare(path, checksum, size)[1]
     if there(): return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path.with_name(f'.{name}.lock')):
+    with locked(path.with_name(f'.{name}.lock')), with_room(path):
         if there(): return path
         with (tqdm(desc=name, unit='B', unit_scale=True, disable=not progress) as bar,
               contextlib.closing(_Part(part, size, checksum, bar)) as growing):
@@ -347,7 +347,7 @@ def unpack(
     aside = Path(aside or target.parent).expanduser()
     aside.mkdir(parents=True, exist_ok=True)
     partial = aside/f'.{target.name}.unpacking'
-    with locked(aside/f'.{target.name}.lock'):
+    with locked(aside/f'.{target.name}.lock'), with_room(target):
         shutil.rmtree(partial, ignore_errors=True)   # of a run that was killed
         try:
             partial.mkdir(); partial.chmod(0o755)

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from .records import ImageTable, find_home, joined, listed, read_csv, read_mask, read_table, refuse, typed
+from fastcore.basics import patch
+from .records import ImageTable, columns_of, find_home, joined, listed, read_csv, read_mask, read_table, refuse, typed
 
 # %% ../../nbs/03_datasets/03_cub.ipynb #14f5da0a
 def _landmarks(home, known, ids):
@@ -119,17 +120,42 @@ def _match(table, home, listing):
     return refuse(table, theirs != table.file, listing,
                   lambda n: f'image {table.id[n]} is {table.file[n]} here and {theirs[n]} in images.txt')
 
+_SUBPOP = dict(id='img_id', filename='img_filename', a='place')  # what SubpopBench calls them
+
 def _birds_and_places(path):
     "The rows of metadata.csv; what is not as it should be is refused."
-    table = read_csv(path, ('img_id', 'img_filename', 'y', 'split', 'place'))
-    table = table.rename(columns=dict(img_id='id', img_filename='file'))
-    table = refuse(table, table.file.isna(), path, lambda n: '<img_filename> is empty')
+    theirs = {'filename', 'a'} <= set(columns_of(path))
+    table = read_csv(path, ('y', 'split', *(_SUBPOP if theirs else _SUBPOP.values())))
+    table = table.rename(columns=_SUBPOP if theirs else {}).rename(columns=dict(img_id='id', img_filename='file'))
+    table = refuse(table, table.file.isna(), path, lambda n: f'<{"filename" if theirs else "img_filename"}> is empty')
     for column, values in dict(y=(0, 1), place=(0, 1), split=(0, 1, 2)).items():
         number = pd.to_numeric(table[column], errors='coerce')
         table = refuse(table, ~number.isin(values), path, lambda n: f'{column} should be one of {values}, found {table[column][n]}')
         table = table.assign(**{column: number[table.index].astype(int)})
     table = typed(table, dict(id=int, file=str), path, '<img_id>')
     return refuse(table, table.id.duplicated(), path, lambda n: f'a second line for img_id {table.id[n]}')
+
+# %% ../../nbs/03_datasets/03_cub.ipynb #6944bb50
+_WILDS, _SUBPOP_TABLE = 'waterbirds_v1.0', 'metadata_waterbirds.csv'  # as WILDS and SubpopBench name folder and table
+
+def _elsewhere(root):
+    "Home, folder of the pictures below it, and table, as WILDS or SubpopBench lay them at `root` or one below; None where they do not."
+    below = 'metadata.csv', f'{_WILDS}/metadata.csv', _SUBPOP_TABLE, f'waterbirds/{_SUBPOP_TABLE}'
+    tables = [root] if root.is_file() else [root/name for name in below]
+    for table in (t for t in tables if t.is_file() and t.parent.name != _PLACED):
+        names, folder = set(columns_of(table)), table.parent
+        if 'img_filename' in names:  # the pictures lie beside it, and CUB's tables perhaps around both
+            return (folder.parent, folder.name, table) if (folder.parent/'images.txt').exists() else (folder, '', table)
+        if {'filename', 'a'} <= names:
+            home = next((h for h in (folder, folder/'waterbirds') if (h/_PLACED).is_dir()), None)
+            return (home, _PLACED, table) if home else (folder, '', table)
+
+def _of_one_mind(home, table):
+    "SubpopBench's table is made from metadata.csv: where both are there and differ, somebody has changed one."
+    other = home/_SUBPOP_TABLE
+    if not other.is_file(): return
+    one, two = (_birds_and_places(t)[['id', 'file', 'y', 'split', 'place']].sort_values('id').to_numpy() for t in (table, other))
+    if one.shape != two.shape or (one != two).any(): raise ValueError(f'{other} and {table} differ: take the one away that is not meant')
 
 # %% ../../nbs/03_datasets/03_cub.ipynb #34e5995c
 class Waterbirds(CUB):
@@ -155,19 +181,28 @@ class Waterbirds(CUB):
         self.corrected = corrected
         super().__init__(root, split, transform, download, annotations)
 
-    def _home(self, root):
-        home = super()._home(root)
-        if not (home/'images.txt').exists() and (home/'CUB_200_2011').is_dir():
-            raise FileNotFoundError(f'{home/_PLACED} lies beside CUB_200_2011: move it into {home/"CUB_200_2011"}')
-        return home
+# %% ../../nbs/03_datasets/03_cub.ipynb #fac90b1e
+@patch
+def _home(self: Waterbirds, root):
+    try: home = CUB._home(self, root)
+    except FileNotFoundError:
+        if not (found := _elsewhere(root)): raise
+        home, self.folder, self.table = found
+        if self.table.name == 'metadata.csv' or root.is_file() or not (home/self.needs).is_file(): return home
+    self.table = home/self.needs
+    if not (home/'images.txt').exists() and (home/'CUB_200_2011').is_dir():
+        raise FileNotFoundError(f'{home/_PLACED} lies beside CUB_200_2011: move it into {home/"CUB_200_2011"}')
+    _of_one_mind(home, self.table)
+    return home
 
-    @property
-    def listing(self): return self.home/self.needs
+@patch(as_prop=True)
+def listing(self: Waterbirds): return self.table
 
-    def _read(self):
-        table = _match(_birds_and_places(self.listing), self.home, self.listing)
-        label = table.y.where(~table.file.str.contains('|'.join(_MISTAKEN)) | (not self.corrected), 0)
-        return table[['id', 'file']].assign(label=label, group=2*label + table.place, split=np.array(self.splits)[table.split])
+@patch
+def _read(self: Waterbirds):
+    table = _match(_birds_and_places(self.listing), self.home, self.listing)
+    label = table.y.where(~table.file.str.contains('|'.join(_MISTAKEN)) | (not self.corrected), 0)
+    return table[['id', 'file']].assign(label=label, group=2*label + table.place, split=np.array(self.splits)[table.split])
 
 # %% ../../nbs/03_datasets/03_cub.ipynb #27d8fa75
 class Waterbirds200(CUB):

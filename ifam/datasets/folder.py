@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from fastcore.basics import patch
 from ..core.pictures import PICTURES
-from .records import ImageTable, NoSplit, class_folders, fault, listed, read_csv, read_mask, refuse
+from .records import ImageTable, NoSplit, class_folders, columns_of, fault, listed, read_csv, read_mask, refuse, remark
 
 # %% ../../nbs/03_datasets/04_folder.ipynb #ba9b405d
 SPLITS = ('train', 'val', 'test')
@@ -37,7 +37,8 @@ def in_order(
     names = names.unique()
     return sorted(names, key=(lambda n: (int(n), n)) if all(n.isdecimal() for n in names) else None)
 
-_USUAL = dict(train=('training',), val=('valid', 'validation', 'dev'), test=('testing', 'tests'))  # what else splits are called
+# what else splits are called
+_USUAL = dict(train=('training',), val=('valid', 'validation', 'dev'), test=('testing', 'tests', 'eval', 'evaluation', 'holdout'))
 
 def _misnamed(name):
     "The split that a folder of another name seems to be; empty where it is none."
@@ -47,11 +48,44 @@ def _alike(names):
     "For each name that means the same as one before it, such as 0.0 after 0, that one."
     def plain(name):
         try: return float(name) if np.isfinite(float(name)) else name
-        except ValueError: return unicodedata.normalize('NFC', name)
+        except ValueError: pass
+        seen = ''.join(c for c in unicodedata.normalize('NFC', name) if unicodedata.category(c) != 'Cf').strip()
+        return seen.casefold() if len(seen) > 1 else seen  # single letters may be classes; Cf is what shows nothing
     first = {}
     return {name: first[plain(name)] for name in names if first.setdefault(plain(name), name) != name}
 
+def _told_apart(table, home):
+    "The table of class folders, none of which means the same as another, such as cat and Cat."
+    for name, other in _alike(table['class'].unique()).items():
+        fault(home, f': the class folders {name!r} and {other!r} mean the same: give them one name')
+    return table
+
+# %% ../../nbs/03_datasets/04_folder.ipynb #c65184e7
 def _tables(folder): return sorted(p for p in folder.glob('*') if p.suffix.lower() == '.csv' and not p.name.startswith('.'))
+
+_CALLED = dict(path=('img_filename', 'filename', 'file_name', 'filepath', 'image_path', 'file', 'image', 'img'),  # what others call them
+               label=('y', 'class', 'class_name', 'target', 'labels', 'category'))
+
+def _named(path):
+    "Of path and label what each is called in a csv; empty where it is called nothing of the kind."
+    there = [c.lower() for c in columns_of(path)]
+    return {column: next((c for c in (column, *others) if c in there), '') for column, others in _CALLED.items()}
+
+def _chosen(root, tables):
+    "Which of the csv files of a folder is its list of images; None where its folders are. `ValueError` where it could be either."
+    ours, splits = [t for t in tables if all(k == v for k, v in _named(t).items())], [s for s in SPLITS if (root/s).is_dir()]
+    if len(ours) > 1: raise ValueError(f'{root} holds several csv files ({", ".join(t.name for t in ours)}): give the path of one')
+    if ours and splits and 'split' not in [c.lower() for c in columns_of(ours[0])]:
+        raise ValueError(f'{ours[0]} has no column split, and {", ".join(splits)} lie beside it: take it away where the folders are meant, '
+                         'else give its own path')
+    meant = [t for t in tables if any(_named(t).values())]
+    if ours: return ours[0]
+    for t in meant if splits else (): remark(t, ' is not read, the folders beside it are: it lacks the columns path and label')
+    folders = splits or not meant and any(p.suffix.lower() in PICTURES for p in root.glob('[!.]*/[!.]*'))
+    if folders or not tables: return None
+    if len(meant or tables) > 1: raise ValueError(f'{root} holds several csv files ({", ".join(t.name for t in tables)}), and none has the '
+                                                 'columns path and label: give the path of one')
+    return (meant or tables)[0]
 
 # %% ../../nbs/03_datasets/04_folder.ipynb #2cfc6935
 class Folder(ImageTable):
@@ -74,10 +108,8 @@ class Folder(ImageTable):
         "The folder of the csv or of the splits; notes which of both it is."
         if not root.exists(): raise FileNotFoundError(f'{root} is missing: give a folder with train/ and test/ in it, or a csv')
         if root.is_file(): self.csv = root; return root.parent
-        tables = _tables(root)
-        self.csv = tables[0] if len(tables) == 1 else None
-        if any((root/s).is_dir() for s in SPLITS) and not self.csv or len(tables) == 1: return root
-        if len(tables) > 1: raise ValueError(f'{root} holds several csv files ({", ".join(t.name for t in tables)}): give the path of one')
+        self.csv = _chosen(root, _tables(root))
+        if self.csv or any((root/s).is_dir() for s in SPLITS): return root
         below = next((p for p in sorted(root.glob('*/')) if (p/'train').is_dir() or _tables(p)), None)
         above = next((p for p in root.absolute().parents[:2] if (p/'train').is_dir()), None)
         classes = any(p.suffix.lower() in PICTURES and not p.name.startswith('.') for p in root.glob('*/*'))
@@ -110,7 +142,7 @@ def _read(self: Folder):
 @patch
 def _read_folders(self: Folder):
     there = [s for s in SPLITS if (self.home/s).is_dir()]
-    if not there: return class_folders(self.home).assign(split='train')
+    if not there: return _told_apart(class_folders(self.home).assign(split='train'), self.home)
     for p in sorted(self.home.iterdir()):
         if p.is_dir() and (s := _misnamed(p.name)): fault(p, f' is not read: call it {s}')
     tables = [class_folders(self.home/s).assign(split=s) for s in there]
@@ -118,7 +150,7 @@ def _read_folders(self: Folder):
         for kind in sorted(set(table['class']) - set(tables[0]['class'])):
             fault(self.home/s/kind, f': {there[0]} has no class of this name')
     table = pd.concat(tables, ignore_index=True)
-    return table.assign(file=table.split + '/' + table.file)
+    return _told_apart(table.assign(file=table.split + '/' + table.file), self.home)
 
 # %% ../../nbs/03_datasets/04_folder.ipynb #3d1f77a0
 @patch
@@ -141,10 +173,21 @@ def read_splits(
     table = refuse(table, ~table.split.isin(SPLITS), path, lambda n: f'split should be train, val or test, found {table.split[n]!r}')
     return refuse(table, table.path.duplicated(), path, lambda n: f'a second line for {table.path[n]}')
 
+# %% ../../nbs/03_datasets/04_folder.ipynb #cd510cb0
+def _renamed(path, named):
+    "What a csv with columns of other names lacks, and what to do."
+    there, calls = columns_of(path), ' and '.join(f'{v} {k}' for k, v in named.items() if v not in ('', k))
+    birds = {'y', 'split'} < set(there) and {'img_filename', 'filename'} & set(there)
+    return (f'{path} lacks the column {", ".join(k for k, v in named.items() if v != k)}; it has '
+            f'{", ".join(there)}: call {calls}, and splits train, val or test'
+            + '; Waterbirds of WILDS or SubpopBench is read with dataset=waterbirds' * bool(birds))
+
 # %% ../../nbs/03_datasets/04_folder.ipynb #12aaa8ac
 @patch
 def _read_csv(self: Folder):
-    path, table = self.csv, read_csv(self.csv, ('path', 'label'), ('split', 'group', 'mask', 'landmarks'))
+    path, named = self.csv, _named(self.csv)
+    if any(v not in ('', k) for k, v in named.items()): raise ValueError(_renamed(path, named))
+    table = read_csv(path, ('path', 'label'), ('split', 'group', 'mask', 'landmarks'))
     for column in ('path', 'label', *(c for c in ('group', 'split') if c in table)):
         table = refuse(table, table[column].isna(), path, lambda n: f'<{column}> is empty')
     if 'split' not in table: table = table.assign(split='train')

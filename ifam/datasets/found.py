@@ -29,6 +29,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import pil_to_tensor, to_dtype
 from ..core.pictures import PICTURES, read_image
+from ..core.runs import atomic
+from .transforms import Middle
 
 FOUND_RECIPE = 1  # of the masks: raised when the same images and weights come to give other masks
 
@@ -169,7 +171,7 @@ class _Augmented(Dataset):
         rng = np.random.default_rng(seed)
         self.order = np.concatenate([rng.permutation(len(images)) for _ in range(-(-total // len(images)))])[:total]
         self.images, self.normalise, self.seed = images, normalise, seed
-        self.augment = v2.Compose([v2.Resize(size), v2.RandomResize(max(1, size // 10), 3 * size + 1), v2.Resize((size, size)),
+        self.augment = v2.Compose([Middle(), v2.Resize(size), v2.RandomResize(max(1, size // 10), 3 * size + 1), v2.Resize((size, size)),
                                    v2.RandomApply([v2.GaussianBlur(size // 20 * 2 + 1, (.1, 2.))], .5)])
 
     def __len__(self): return len(self.order)
@@ -278,11 +280,7 @@ def image_files(
 def _keep(path, data):
     "Write bytes to a file, whole or not at all."
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
+    with atomic(path) as part: part.write_bytes(data)
 
 # %% ../../nbs/03_datasets/10_found.ipynb #31901fee
 def weights_digest(

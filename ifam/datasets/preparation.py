@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.io import loadmat
 from .. import __version__, datasets
+from ..core.runs import write_json
 from .archives import fetch, unpack, verify
 
 # %% ../../nbs/03_datasets/09_preparation.ipynb #9e14911c
@@ -130,9 +131,7 @@ def note(
                    verified=verified or {}, versions=dict(ifam=__version__, python=platform.python_version()))
     path = data.home/data.folder/'prepared.json'
     if path.exists(): content = json.loads(path.read_text()) | content  # a twin says there how it was made
-    aside = path.with_name('.prepared.json.tmp')
-    aside.write_text(json.dumps(content, indent=1) + '\n')
-    os.replace(aside, path)
+    write_json(path, content)
     return content
 
 # %% ../../nbs/03_datasets/09_preparation.ipynb #b8e96664

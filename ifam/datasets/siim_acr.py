@@ -6,6 +6,7 @@
 __all__ = ['decode_rle', 'encode_rle', 'read_dicom', 'read_tubes', 'find_films', 'read_runs', 'SIIMACR']
 
 # %% ../../nbs/03_datasets/07_siim_acr.ipynb #ee498540
+import contextlib
 import hashlib
 import os
 import pickletools
@@ -17,8 +18,9 @@ import pandas as pd
 import pydicom
 from fastcore.basics import patch
 from PIL import Image
+from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
 from torchvision import tv_tensors
-from .records import ImageTable, fault, find_home, read_csv, refuse
+from .records import ImageTable, fault, find_home, in_utf8, read_csv, refuse
 
 # %% ../../nbs/03_datasets/07_siim_acr.ipynb #44ceb44f
 def decode_rle(
@@ -55,6 +57,18 @@ def encode_rle(
     return ' '.join(map(str, np.stack([gaps, ends - starts], 1).ravel().tolist()))
 
 # %% ../../nbs/03_datasets/07_siim_acr.ipynb #f4fb203e
+_UNPACK = 'unpack it first, with dcmdjpeg of DCMTK or gdcmconv --raw of GDCM'
+
+
+def _why(path, error):
+    "What is to be done: a packing that no decoder here knows is no damage."
+    syntax = ''
+    with contextlib.suppress(Exception): syntax = pydicom.filereader.read_file_meta_info(path).TransferSyntaxUID.name
+    if any(word in str(error) for word in ('does not support', 'missing dependencies')):
+        return f'here: it is packed as {syntax}, in a depth or a way that no decoder that is installed knows; {_UNPACK}'
+    return f'({type(error).__name__}: {error}): fetch it again'
+
+
 _LARGEST = 2**26  # pixels of a film; a damaged header can promise more than memory holds
 
 
@@ -69,12 +83,45 @@ def _whole(path):
         return pydicom.dcmread(path)
 
 # %% ../../nbs/03_datasets/07_siim_acr.ipynb #d782b0bf
-def _unlike_a_film(film, kind, frames):
+_FILMS = ('', 'CR', 'DX', 'RG', 'MG', 'IO', 'PX', 'RF', 'XA', 'OT')  # modalities that are seen through, and those that say nothing
+
+
+def _unlike_a_film(film):
     "What its header says that no film's does; empty where nothing."
+    if (modality := str(film.get('Modality') or '').strip()) not in _FILMS: return f'is of the modality {modality}'
+    if 'PixelData' not in film: return 'holds no picture, or is cut short'
+    if film.BitsAllocated > 16: return f'has {film.BitsAllocated} bits a value'
+    kind, frames = str(film.PhotometricInterpretation), int(film.get('NumberOfFrames') or 1)
     if film.SamplesPerPixel != 1 or not kind.startswith('MONOCHROME'): return f'is in colour ({kind})'
     if frames != 1: return f'holds {frames} frames'
     if film.PixelRepresentation: return 'has signed grey values'
     return f'claims to be {film.Rows} x {film.Columns}' if film.Rows * film.Columns > _LARGEST else ''
+
+# %% ../../nbs/03_datasets/07_siim_acr.ipynb #67523623
+_DEPTHS = (8, 10, 12, 14, 16)  # bits of detectors
+
+
+def _viewed(film, pixels):
+    "What the file's own table or window makes of its values, 0 to 1; None where it has none, or one that is none."
+    values = apply_modality_lut(pixels, film).astype(np.float64)
+    if film.get('VOILUTSequence'):
+        out = apply_voi(values.round().astype(np.int64), film).astype(np.float64)
+        return out / (2**next(b for b in _DEPTHS if out.max() < 2**b) - 1)
+    if not film.get('WindowWidth') or 'WindowCenter' not in film: return None
+    with np.errstate(over='ignore'):
+        try: out = apply_windowing(np.append(values, [-1e12, 1e12]), film)  # the ends say what the window's scale is
+        except (ValueError, TypeError): return None
+    low, high = out[-2:]
+    return (out[:-2].reshape(pixels.shape) - low) / (high - low) if high != low else None
+
+# %% ../../nbs/03_datasets/07_siim_acr.ipynb #6d8f36d1
+def _deep(film, pixels, inside):
+    "Brightness of more than 8 bits, 0 to 1: by the file's own window where it shows anything, else by the depth that is used."
+    grey = _viewed(film, pixels)
+    if grey is None or not np.ptp(grey[inside]):
+        grey = np.minimum(pixels / (2**next(b for b in _DEPTHS if pixels[inside].max() < 2**b) - 1), 1)
+        if float(film.get('RescaleSlope') or 1) < 0: grey = 1 - grey
+    return np.where(inside, grey, film.PhotometricInterpretation == 'MONOCHROME1')  # padding is black in the end
 
 # %% ../../nbs/03_datasets/07_siim_acr.ipynb #9aa66a11
 def read_dicom(
@@ -83,17 +130,18 @@ def read_dicom(
     "A film. Raises `FileNotFoundError`, or `ValueError` for colour, several frames, signed values or a damaged file, naming it."
     try:
         film = _whole(path)
-        kind, bits, frames = str(film.PhotometricInterpretation), int(film.BitsStored), int(film.get('NumberOfFrames') or 1)
-        wrong = _unlike_a_film(film, kind, frames)
+        wrong, bits = _unlike_a_film(film), int(film.get('BitsStored') or 0)
         with warnings.catch_warnings(action='ignore'): pixels = None if wrong else film.pixel_array
         if not wrong and pixels.shape != (film.Rows, film.Columns):
             wrong = f'should have {film.Rows} x {film.Columns} pixels and holds {pixels.size}'
+        inside = pixels != film.get('PixelPaddingValue') if not wrong and bits > 8 else None
+        if inside is not None and len(np.unique(pixels[inside])) < 2: wrong = f'holds one value in all its pixels of {bits} bits'
+        if not wrong: grey = np.minimum(pixels / (2**bits - 1), 1) if bits <= 8 else _deep(film, pixels, inside)
     except FileNotFoundError: raise FileNotFoundError(f'{path} is missing') from None
-    except Exception as error:
-        raise ValueError(f'{path} is not a readable DICOM film ({type(error).__name__}: {error}): fetch it again') from None
+    except Exception as error: raise ValueError(f'{path} is not a readable DICOM film {_why(path, error)}') from None
     if wrong: raise ValueError(f'{path} {wrong}, and should be one grey film')
-    grey = np.round(np.minimum(pixels / (2**bits - 1), 1) * 255).astype(np.uint8)
-    return Image.fromarray(255 - grey if kind == 'MONOCHROME1' else grey)
+    grey = np.round(grey * 255).astype(np.uint8)
+    return Image.fromarray(255 - grey if film.PhotometricInterpretation == 'MONOCHROME1' else grey)
 
 # %% ../../nbs/03_datasets/07_siim_acr.ipynb #98b314ff
 _SIGNS = dict(EMPTY_DICT='D', MARK='(', SHORT_BINUNICODE='T', BINUNICODE='T', NEWTRUE='B', NEWFALSE='B', SETITEMS='u', SETITEM='s',
@@ -145,7 +193,7 @@ def find_films(
             below.sort()
             for name in sorted(names):
                 film, suffix = os.path.splitext(name)
-                if suffix.lower() != '.dcm' or name.startswith('.'): continue
+                if suffix.lower() != '.dcm' or name.startswith('.') or not in_utf8(where, name): continue
                 path = (Path(where)/name).relative_to(home).as_posix()
                 if film in found: fault(Path(home)/path, f' is a second file of the film in {found[film]}: remove one')
                 else: found[film] = path

@@ -19,7 +19,7 @@ import scipy
 import skimage
 from joblib import Parallel, cpu_count, delayed
 from .. import __version__
-from ..core.runs import locked
+from ..core.runs import locked, with_room
 from ..datasets.archives import checksum
 from . import imagenet, metashift, siim_acr, waterbirds
 
@@ -96,12 +96,13 @@ def generate(
         if _finished(folder, settings): return folder
         shutil.rmtree(unfinished, ignore_errors=True)  # left by a run that was killed
         try:
-            unfinished.mkdir()
             versions = dict(ifam=__version__, python=platform.python_version(), numpy=np.__version__, pillow=PIL.__version__,
                             scipy=scipy.__version__, scikit_image=skimage.__version__)
-            content = twin.write(unfinished, settings, partial(_share_out, workers=workers, progress=progress))
-            note = dict(settings=settings, sha256=_digest(unfinished), **content, versions=versions)
-            (unfinished / 'prepared.json').write_text(json.dumps(note, indent=2) + '\n')
-            unfinished.rename(folder)
+            with with_room(folder):
+                unfinished.mkdir()
+                content = twin.write(unfinished, settings, partial(_share_out, workers=workers, progress=progress))
+                note = dict(settings=settings, sha256=_digest(unfinished), **content, versions=versions)
+                (unfinished / 'prepared.json').write_text(json.dumps(note, indent=2) + '\n')
+                unfinished.rename(folder)
         finally: shutil.rmtree(unfinished, ignore_errors=True)
     return folder
