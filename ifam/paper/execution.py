@@ -83,8 +83,9 @@ def execute(
                 task = [str(root / "tools/grid.py"), "train_in_process", json.dumps(config), str(folder.absolute())]
                 subprocess.run(processes + task, check=True)
         given = mark["parameters"] | fast | parameters | (dict(run=str(folder.absolute())) if of_run else {})
+        quiet = ["--IPKernelApp.log_level=50"]  # else a finished run may end in the kernel's own "ERROR | KeyboardInterrupt caught"
         done = papermill.execute_notebook(notebook, None, given, cwd=notebook.parent, kernel_name="python3", progress_bar=False,
-                                          stdout_file=sys.stdout, stderr_file=sys.stderr)
+                                          stdout_file=sys.stdout, stderr_file=sys.stderr, extra_arguments=quiet)
         folder.mkdir(parents=True, exist_ok=True)
         write_page(done, page)
 
