@@ -46,7 +46,7 @@ def test_the_python_snippets_run_in_order(demo):
     for text in of_kind("python"): code += [given for words, given in GIVEN.items() if words in text] + [text]
     done = subprocess.run([sys.executable, "-c", "\n".join(code)], cwd=demo, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert re.search(r"\d+% \d+% kept", done.stdout) and (demo / "answer/overlay.png").is_file() and list((demo / "answer").glob("*.csv"))
+    assert re.search(r"\d+% \d+% kept", done.stdout) and list((demo / "answer").rglob("overlay.png")) and list((demo / "answer").glob("*.csv"))
 
 
 def parameters_of(notebook: str) -> set[str]:
