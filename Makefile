@@ -12,6 +12,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help demo test check table reproduce readme docs lock
 
+# A checkout that was copied with its .venv works on itself: the environment's editable install points to where it was made
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 BIN := .venv/bin
 READY := .venv/ready
 # The first of these that is Python 3.11 or newer; or say which: make demo PYTHON=/path/to/python

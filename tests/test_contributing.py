@@ -1,5 +1,6 @@
 """What CONTRIBUTING.md, the hooks and the workflow name is there."""
-import importlib, re, shlex, subprocess
+import importlib, re, shlex, subprocess, sys
+from pathlib import Path
 
 import pytest, yaml
 
@@ -59,3 +60,12 @@ def test_the_workflow_calls_make():
     run = [shlex.split(s["run"]) for s in steps if "run" in s]
     assert run == [["make", "test"]] and all(words[1] in TARGETS for words in run)
     assert subprocess.run(["make", "-n", "READY=/dev/null", *run[0][1:]], cwd=ROOT, capture_output=True).returncode == 0
+
+
+def test_make_in_a_copy_works_on_the_copy(tmp_path):
+    "With the environment of another checkout, whose editable install points there."
+    (tmp_path / "ifam").mkdir()
+    (tmp_path / "ifam/__init__.py").write_text(""); (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
+    rule = 'where: ; @$(BIN)/python -c "import ifam; print(ifam.__file__)"'
+    said = subprocess.run(["make", f"--eval={rule}", "where", f"BIN={Path(sys.executable).parent}"], cwd=tmp_path, capture_output=True, text=True)
+    assert said.stdout.strip() == str(tmp_path / "ifam/__init__.py"), said.stderr
