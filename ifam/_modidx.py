@@ -1426,7 +1426,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
             'ifam.show.pages': { 'ifam.show.pages._picture': ('08_show/pages.html#_picture', 'ifam/show/pages.py'),
                                  'ifam.show.pages._stream': ('08_show/pages.html#_stream', 'ifam/show/pages.py'),
                                  'ifam.show.pages.body': ('08_show/pages.html#body', 'ifam/show/pages.py'),
-                                 'ifam.show.pages.markdown': ('08_show/pages.html#markdown', 'ifam/show/pages.py'),
+                                 'ifam.show.pages.from_markdown': ('08_show/pages.html#from_markdown', 'ifam/show/pages.py'),
                                  'ifam.show.pages.mathml': ('08_show/pages.html#mathml', 'ifam/show/pages.py'),
                                  'ifam.show.pages.shown': ('08_show/pages.html#shown', 'ifam/show/pages.py'),
                                  'ifam.show.pages.style': ('08_show/pages.html#style', 'ifam/show/pages.py'),

@@ -81,8 +81,12 @@ class WandbLogger(Logger):
     ): self.folder, self.run = Path(folder), None
 
     @rank_zero_only
-    def log_metrics(self, metrics, step=None):
-        "Numbers of an epoch, by name. See `report`."
+    def log_metrics(
+        self,
+        metrics: dict,  # numbers of an epoch, by name
+        step: int = None,  # the epoch
+    ):
+        "What `report` hands on."
         import wandb
         if self.run is None: self.run = wandb.init(dir=self.folder, project="ifam", name=self.folder.name)
         self.run.log(metrics, step=step)
