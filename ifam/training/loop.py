@@ -103,7 +103,7 @@ def loggers_of(
     needed = LOGGERS[name]
     if needed and find_spec(needed) is None:
         raise ModuleNotFoundError(f"logger={name!r} needs the package {needed}, which iFAM does not bring: pip install {needed}")
-    if name == "csv": return [CSVLogger(Path(folder) / "logs", "csv", "")]
+    if name == "csv": return [CSVLogger(Path(folder) / "logs", "csv", "", flush_logs_every_n_steps=1)]
     return [WandbLogger(folder) if name == "wandb" else TensorBoardLogger(Path(folder) / "logs", "tensorboard", "")]
 
 # %% ../../nbs/06_training/03_loop.ipynb #686fb753
