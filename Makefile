@@ -5,12 +5,15 @@
 # make reproduce  every table and figure of the paper: about four hours, goes on where it was stopped. QUICK=1: minutes, a handful of images.
 #                 PROFILE=paper DATA=/path: the real data; PROFILE=small: a DINOv2 ViT-S/14 at 224 px. KEPT=1: take the predictions that come with the checkout. RUNS=/path, ONLY=names, SEEDS=n, GPUS=n, ARGS=--dry-run: see nbs/09_paper/06_reproduce.ipynb
 # make readme   execute nbs/index.ipynb and write README.md from it
+# make docs     the notebooks and the library as a site, _site/index.html: by Quarto where it is installed; nothing is fetched
 # make lock     requirements.lock from pyproject.toml (needs uv)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check table reproduce readme lock
+.PHONY: help demo test check table reproduce readme docs lock
 
+# A checkout that was copied with its .venv works on itself: the environment's editable install points to where it was made
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 BIN := .venv/bin
 READY := .venv/ready
 # The first of these that is Python 3.11 or newer; or say which: make demo PYTHON=/path/to/python
@@ -19,7 +22,7 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
 
 # What a notebook prints, its bars included, comes through to the terminal; papermill's own bar over cells, and a warning of the kernel's that means
 # nothing on one machine, do not.
-NOISE := IPKernelApp. WARNING
+NOISE := IPKernelApp. WARNING\|KeyboardInterrupt caught in kernel
 run_notebook = $(BIN)/papermill $(1) $(2) $(3) --no-progress-bar --stdout-file - --stderr-file - 2> >(grep -v '$(NOISE)' >&2)
 
 help:
@@ -35,6 +38,7 @@ demo: $(READY)
 	@$(call run_notebook,nbs/train.ipynb,runs/$(DEMO)/train.ipynb,-p preset '$(PRESET)' -p K 8 -p run $(DEMO) $(LESS_$(PRESET)))
 	@echo '== evaluation'
 	@$(call run_notebook,nbs/evaluate.ipynb,runs/$(DEMO)/evaluate.ipynb,-p run $(DEMO))
+	@$(BIN)/python tools/docs.py runs/$(DEMO)/train.ipynb runs/$(DEMO)/evaluate.ipynb
 	@echo
 	@cat runs/$(DEMO)/summary.md
 	@ls runs/$(DEMO)/part_maps.png | sed 's/^/Part maps: /'
@@ -57,6 +61,9 @@ readme: $(READY)
 	@$(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace nbs/index.ipynb 2> >(grep -v '$(NOISE)' >&2)
 	@$(BIN)/nbdev_clean --fname nbs/index.ipynb
 	@$(BIN)/python tools/readme.py
+
+docs: $(READY)
+	@$(BIN)/python tools/docs.py
 
 lock:
 	uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --python-platform x86_64-manylinux_2_28 \

@@ -358,6 +358,8 @@ def test_citation_names_the_paper():
     assert cited['cff-version'] == '1.2.0' and {'message', 'title', 'authors'} <= set(cited)
     paper = cited['preferred-citation']
     assert paper['title'] == 'Inherently Faithful Attention Maps for Vision Transformers' and paper['year'] == 2025 and '2506.08915' in paper['url']
+    present = 'Two-stage Vision Transformers and Hard Masking offer Robust Object Representations'
+    assert f'{present} (ICPR 2026)' in paper['notes'] and present in (ROOT/'README.md').read_text()
     assert [f"{a['given-names']} {a['family-names']}" for a in paper['authors']] == ['Ananthu Aniraj', 'Cassio F. Dantas', 'Dino Ienco', 'Diego Marcos']
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..core.config import fast_precision
-from ..core.runs import Run, atomic, home, write_json
+from ..core.runs import Run, home, write_json
 from ..core.runs import locked
 from .kept import keep as keep_run
 
@@ -63,7 +63,7 @@ def execute(
     """Run a notebook and keep it as html. Where several GPUs train, they do so before, and the notebook finds the run finished.
     Raises what the notebook raised."""
     import papermill
-    from nbconvert import HTMLExporter
+    from ifam.show.pages import write_page
     stamp, page, root = Path(stamp), Path(page), root or home()
     mark, folder = json.loads(stamp.read_text()), page.parent
     fast = speed_up(mark["notebook"], gpus)
@@ -83,10 +83,11 @@ def execute(
                 task = [str(root / "tools/grid.py"), "train_in_process", json.dumps(config), str(folder.absolute())]
                 subprocess.run(processes + task, check=True)
         given = mark["parameters"] | fast | parameters | (dict(run=str(folder.absolute())) if of_run else {})
+        quiet = ["--IPKernelApp.log_level=50"]  # else a finished run may end in the kernel's own "ERROR | KeyboardInterrupt caught"
         done = papermill.execute_notebook(notebook, None, given, cwd=notebook.parent, kernel_name="python3", progress_bar=False,
-                                          stdout_file=sys.stdout, stderr_file=sys.stderr)
+                                          stdout_file=sys.stdout, stderr_file=sys.stderr, extra_arguments=quiet)
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic(page) as file: file.write_text(HTMLExporter().from_notebook_node(done)[0])
+        write_page(done, page)
 
 # %% ../../nbs/09_paper/03_execution.ipynb #6b9a9a31
 def digest(
