@@ -105,7 +105,9 @@ def by_grad_cam(
 def token_grid(
     model: nn.Module,  # with a mask, or one that reads tokens
 ) -> tuple[int, int]:
-    "Rows and columns of a model's attributions."
+    "Rows and columns of a model's attributions. `ValueError` for a model that has none."
+    if not isinstance(model, HasMask | ReadsTokens):
+        raise ValueError(f"{type(model).__name__} has no tokens to explain: give iFAM, PDiscoFormer or ERM.")
     return model.mask_grid() if isinstance(model, HasMask) else grid_size(model.reader())
 
 @torch.no_grad()

@@ -109,7 +109,8 @@ def generate(
 # %% ../../nbs/10_twins/07_generate.ipynb #c32a24b6
 def _plan_of(folder):
     "What a Waterbirds twin shows, and its settings. `ValueError` where another recipe, or nobody, drew it."
-    note, drawn_by = folder / 'prepared.json', TWINS['waterbirds']
+    drawn_by = TWINS['waterbirds']
+    note = next((n for n in (folder / drawn_by.folder / 'prepared.json', folder / 'prepared.json') if n.is_file()), folder)
     there = json.loads(note.read_text())['settings'] if note.is_file() else {}
     if there.get('dataset') != drawn_by.name or there.get('recipe') != drawn_by.recipe:
         raise ValueError(f'{folder} holds no Waterbirds twin of recipe {drawn_by.recipe}: only birds that are drawn here can be taken apart')
@@ -117,7 +118,7 @@ def _plan_of(folder):
 
 # %% ../../nbs/10_twins/07_generate.ipynb #c07c7c1e
 def take_apart(
-    folder: str | Path,  # of a Waterbirds twin
+    folder: str | Path,  # of a Waterbirds twin, or the one that it lies in
     names: list,  # of its images, as in its metadata.csv
     to: str | Path,  # the folder to be made
     workers: int | None = None,  # processes; None is one a core
