@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['THRESHOLDS', 'CHECKS', 'Bird', 'read_birds', 'Apart', 'ask_apart', 'part_importance', 'checks', 'single_deletion',
-           'protocol']
+           'part_protocol']
 
 # %% ../../nbs/07_analysis/05_funnybirds.ipynb #ac0d8580
 import json
@@ -114,7 +114,7 @@ def single_deletion(
     if len(drops) < 3 or not np.ptp(drops) or not np.ptp(said): return np.nan
     return float(np.clip(spearmanr(drops, said).statistic + 1, 0, 2)) / 2
 
-def protocol(
+def part_protocol(
     model: nn.Module,  # gave `asked`
     birds: list[Bird],  # taken apart
     asked: list[Apart],  # of these birds, see `ask_apart`

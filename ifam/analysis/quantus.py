@@ -6,7 +6,7 @@
 __all__ = ['QUANTUS', 'import_quantus', 'PlainLogits', 'explains', 'Arrays', 'arrays', 'ranks', 'quantus_scores']
 
 # %% ../../nbs/07_analysis/04_quantus.ipynb #e3769556
-import importlib, warnings
+import warnings
 from typing import Callable, NamedTuple
 
 import numpy as np, torch
@@ -18,11 +18,14 @@ from .attributions import spread, token_grid
 # %% ../../nbs/07_analysis/04_quantus.ipynb #cef1067d
 def import_quantus():
     "The library. `ImportError` says what is missing, and what to do."
-    try: return importlib.import_module("quantus")
+    try:
+        import quantus
+        return quantus
     except ImportError as error:
         if error.name == "quantus": why, what = "Quantus is not installed", "pip install 'ifam[quantus]'"
         elif error.name == "cv2" or "libGL" in str(error) or "libgthread" in str(error):
-            why, what = f"Quantus needs OpenCV, and OpenCV says: {error}", "pip uninstall opencv-python, then pip install opencv-python-headless"
+            why = f"Quantus needs OpenCV, and OpenCV says: {error}"
+            what = "pip uninstall opencv-python, then pip install opencv-python-headless"
         else: why, what = f"Quantus cannot be imported: {error}", "pip install 'ifam[quantus]' in a fresh environment"
         raise ImportError(f"{why}. {what}.", name=error.name) from error
 
@@ -107,13 +110,14 @@ def _flipping(q, plain, b, ranked, seed, device):
 
 def _road(q, plain, b, ranked, seed, device):
     "Share of five steps, 10 to 50 % of the pixels, after which the label is still predicted; image by image."
-    pixels, fill = b.x_batch[0, 0].size, importlib.import_module("quantus.functions.perturb_func").noisy_linear_imputation
+    pixels, fill = b.x_batch[0, 0].size, q.functions.perturb_func.noisy_linear_imputation
     def imputed(arr, indices, **more): return fill(arr, np.unique(indices % pixels), **more)  # the channels of a pixel go together
     state, out = np.random.get_state(), []
     try:
         for i in range(len(ranked)):
             np.random.seed([seed, i])
-            metric = q.ROAD(percentages=[30, 60, 90, 120, 150], perturb_func=imputed, normalise=False, disable_warnings=True)  # three channels
+            # percentages are of one channel, indices of three
+            metric = q.ROAD(percentages=[30, 60, 90, 120, 150], perturb_func=imputed, normalise=False, disable_warnings=True)
             own = [v[i:i + 1] for v in (b.x_batch, b.y_batch, ranked)]
             out.append(np.mean(list(metric(plain, *own, softmax=False, device=device).values())))
     finally: np.random.set_state(state)
@@ -125,8 +129,8 @@ def _sparseness(q, plain, b, ranked, seed, device):
 
 def _mass(q, plain, b, ranked, seed, device):
     if b.s_batch is None: return np.full(len(b.y_batch), np.nan)
-    metric, positive, out = q.RelevanceMassAccuracy(normalise=False, disable_warnings=True), b.a_batch.clip(0), np.full(len(b.y_batch), np.nan)
-    some = positive.any((1, 2, 3))
+    metric, positive = q.RelevanceMassAccuracy(normalise=False, disable_warnings=True), b.a_batch.clip(0)
+    out, some = np.full(len(b.y_batch), np.nan), positive.any((1, 2, 3))
     if some.any(): out[some] = metric(plain, b.x_batch[some], b.y_batch[some], positive[some], b.s_batch[some], device=device)
     return out
 
