@@ -100,8 +100,9 @@ def whole(folder):
 
 
 def content(folder):
-    "Names and bytes of all files, hidden ones too: a hash each. A parquet's bytes are pandas'; the same rows give the same ones."
-    return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(Path(folder).rglob('*')) if f.is_file()}
+    "Names and bytes of all files, hidden ones too, a hash each; the folder's own path in a file counts for nothing."
+    own = str(folder).encode()
+    return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes().replace(own, b'')).hexdigest() for f in sorted(Path(folder).rglob('*')) if f.is_file()}
 
 
 def litter(folder): return [f.name for f in Path(folder).rglob('.*') if f.suffix in ('.tmp', '.part', '.partial', '.unpacking')]
@@ -300,8 +301,10 @@ def small_disk(megabytes):
     mounted = subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={megabytes}m', 'tmpfs', str(disk)], capture_output=True).returncode == 0
     def fill():
         if not mounted: return no_space()
-        with open(disk/'.ballast', 'ab') as file, contextlib.suppress(OSError):
-            while True: file.write(bytes(4096)); file.flush()
+        with open(disk/'.ballast', 'ab', buffering=0) as file:
+            for piece in (2**20, 4096):
+                with contextlib.suppress(OSError):
+                    while True: file.write(bytes(piece))
     try: yield disk, fill, mounted
     finally:
         if mounted: subprocess.run(['umount', '-l', str(disk)], check=True)
@@ -335,7 +338,7 @@ def disks(record, o):
         for wanted in files:
             def case():
                 reference(name, do)
-                with small_disk(64) as (disk, fill, mounted):
+                with small_disk(256) as (disk, fill, mounted):
                     folder = disk/'out'
                     if wanted: job = lambda: filled_at(wanted, fill, lambda: do(folder))
                     else: job = lambda: (fill(), do(folder))
@@ -427,7 +430,7 @@ def memory(record, o):
 
 def hostile(record, o):
     from hostile import CASES  # beside this file
-    for name, do in CASES:
+    for name, do in CASES[::o.every]:
         folder = HOME/'hostile'/str(len(record.rows)); folder.mkdir(parents=True)
         def case():
             before = content(HOME/'made')
@@ -458,6 +461,7 @@ def main():
     parser.add_argument('--out', default=str(ROOT/'figures'), help='gets robustness.csv and robustness.json')
     parser.add_argument('--seed', type=int, default=0, help='of the moments')
     parser.add_argument('--grid', type=int, default=1, help='kills of a step of the grid, which takes a notebook')
+    parser.add_argument('--every', type=int, default=1, help='hostile inputs: only each so many-th')
     o = parser.parse_args()
     asked, record = o.only.split(','), Record()
     if unknown := set(asked) - set(KINDS): sys.exit(f'--only {",".join(sorted(unknown))}: there are {", ".join(KINDS)}')
