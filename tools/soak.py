@@ -113,7 +113,8 @@ class Record:
     def __init__(self): self.rows = []
 
     def note(self, kind, what, wrong='', said=''):
-        clean = lambda text: ' '.join(str(text).replace(str(HOME), '...').replace(str(ROOT), '...').split())[:300]
+        shown = lambda text: ''.join(c if c.isprintable() else '?' for c in ' '.join(text.split()))
+        clean = lambda text: shown(str(text).replace(str(HOME), '...').replace(str(ROOT), '...'))[:300]
         self.rows.append(dict(kind=kind, what=what, held=not wrong, wrong=clean(wrong), said=clean(said)))
         if wrong: print(f'  NOT HELD {kind}, {what}: {wrong[:1500]}', flush=True)
 
