@@ -6,7 +6,7 @@
 __all__ = ['main']
 
 # %% ../nbs/08_show/05_command.ipynb #6f02b879
-import argparse, sys
+import argparse, re, sys
 from functools import partial
 
 # %% ../nbs/08_show/05_command.ipynb #c9ef88c7
@@ -15,6 +15,10 @@ def _bar(what):
     try: from tqdm import tqdm
     except ImportError: return None
     return partial(tqdm, desc=what, unit='picture', leave=False, ncols=90)
+
+def _shown(text):
+    "What a terminal shows and does not obey: names may hold control characters, or bytes that are no text."
+    return re.sub(r'[\x00-\x1f\x7f-\x9f]', '?', str(text).encode(errors='replace').decode())
 
 def _line(row):
     "A picture's row in words."
@@ -44,9 +48,9 @@ def main(
     try:
         from ifam.show.prediction import predict_pictures  # seconds, in which --help need not wait and a stop is a word
         found = predict_pictures(asked.run, asked.pictures, asked.batch_size, asked.device, _bar('predicting'))
-        for p in found: print(_line(p.row).encode(errors='replace').decode(), file=sys.stderr if p.error else sys.stdout)
+        for p in found: print(_shown(_line(p.row)), file=sys.stderr if p.error else sys.stdout)
         if asked.out: print(f"saved in {found.save(asked.out, _bar('saving'))}")
-    except (OSError, ValueError) as error: print(f'ifam: {error}', file=sys.stderr); return 2
+    except (OSError, ValueError) as error: print(f'ifam: {_shown(error)}', file=sys.stderr); return 2
     except KeyboardInterrupt: print('ifam: stopped', file=sys.stderr); return 130
     if found.stopped: print(f'ifam: stopped after {len(found)} pictures', file=sys.stderr); return 130
     if found.failed: print(f'ifam: {len(found.failed)} of {len(found)} pictures could not be read', file=sys.stderr)

@@ -81,7 +81,11 @@ def open_picture(
     "What `look` makes of a picture. `FileNotFoundError`, or `ValueError` for what is damaged or no picture, naming it."
     name = name or (f'the file of {len(source)} bytes' if isinstance(source, bytes) else source)
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture: return look(picture)
+        opened = lambda: Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        with opened() as picture:
+            if picture.format == 'PNG':
+                with opened() as whole: whole.verify()  # its checksums, which Pillow does not look at when it decodes
+            return look(picture)
     except FileNotFoundError: raise FileNotFoundError(f'{name} is missing') from None
     except Exception as error:  # Pillow raises many kinds, such as SyntaxError for a broken PNG
         why = 'of no known format' if isinstance(error, UnidentifiedImageError) else error

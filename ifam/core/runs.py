@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib, dataclasses, errno, fcntl, importlib, importlib.metadata, json, os, platform, re, shutil, subprocess, tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,9 @@ from .config import Config
 if TYPE_CHECKING: import pandas as pd  # of what is read here, never made: a trained model needs no pandas
 
 # %% auto #0
-__all__ = ['FREE', 'KEPT_SPLITS', 'NOT_FINITE', 'DiskFull', 'with_room', 'atomic', 'write_json', 'locked', 'home', 'run_folder',
-           'default_name', 'versions', 'git_state', 'Run', 'logits_of', 'classes_said', 'part_tokens', 'parts_in_use',
-           'failures']
+__all__ = ['FREE', 'KEPT_SPLITS', 'NOT_FINITE', 'DiskFull', 'with_room', 'atomic', 'write_json', 'read_json', 'locked', 'home',
+           'run_folder', 'default_name', 'versions', 'git_state', 'Run', 'read_predictions', 'logits_of',
+           'classes_said', 'part_tokens', 'parts_in_use', 'failures']
 
 # %% ../../nbs/01_core/01_runs.ipynb #2e1536f4
 class DiskFull(OSError):
@@ -69,6 +70,23 @@ def write_json(
 ):
     "A readable json file, written atomically."
     with atomic(path) as file: file.write_text(json.dumps(value, indent=1) + "\n")
+
+def _named_once(pairs):
+    "A json object; of a name that stands in it twice json would keep the last value."
+    if twice := {name for name, n in Counter(name for name, _ in pairs).items() if n > 1}:
+        raise ValueError(f"it names {min(twice)!r} twice")
+    return dict(pairs)
+
+def read_json(
+    path: str | Path,  # of the file
+    do: str = "fetch it again",  # what helps where it is broken
+) -> dict:
+    "What a json file names. `ValueError` for one that is broken, holds no names, or one of them twice; `FileNotFoundError`."
+    try: value = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_named_once)
+    except FileNotFoundError: raise FileNotFoundError(f"{path} is missing.") from None
+    except (OSError, ValueError, RecursionError) as error: raise ValueError(f"{path} is not readable ({error}): {do}.") from None
+    if not isinstance(value, dict): raise ValueError(f"{path} holds a {type(value).__name__}, and should hold names with values: {do}.")
+    return value
 
 # %% ../../nbs/01_core/01_runs.ipynb #cc5e12ef
 @contextlib.contextmanager
@@ -154,9 +172,17 @@ class _RunFolder:
     @property
     def saved(self) -> dict:  # the whole of config.json
         if not self.path("config.json").is_file(): raise FileNotFoundError(f"{self.folder} is not a run: it has no config.json.")
-        try: return json.loads(self.path("config.json").read_text())
-        except ValueError as error:
-            raise ValueError(f"{self.path('config.json')} is not readable ({error}): fetch it again, or train anew elsewhere.") from None
+        file, do = self.path("config.json"), "fetch it again, or train anew elsewhere"
+        found = read_json(file, do)
+        for name in ("config", "data"):
+            if not isinstance(found.get(name), dict): raise ValueError(f"{file} is of no run: it lacks its {name}. Please {do}.")
+        classes = found["data"].get("classes", [])
+        if not (isinstance(classes, list) and all(isinstance(c, str) for c in classes)):
+            raise ValueError(f"{file} should list classes by name, and has {str(classes)[:60]}: {do}.")
+        for name in {"mean", "std"} & set(found["data"]):
+            if not (isinstance(v := found["data"][name], list) and len(v) == 3 and all(type(x) in (int, float) and abs(x) < 1e3 for x in v)):
+                raise ValueError(f"{file} should have three numbers as {name}, and has {str(v)[:60]}: {do}.")
+        return found
 
     @property
     def config(self) -> Config:  # with the settings of its method, which `ifam.methods` knows by name, and the splits that it keeps
@@ -167,7 +193,7 @@ class _RunFolder:
     def metrics(self) -> list[dict]:  # one an epoch
         file = self.path("metrics.jsonl")
         try: return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{file} is not readable ({error}): fetch it again, or train anew elsewhere.") from None
 
 # %% ../../nbs/01_core/01_runs.ipynb #2fa1d5d3
@@ -185,13 +211,34 @@ class _States(_RunFolder):
         "The saved position, None where there is none. Code in the file is not run."
         import torch
         if not self.path("state.pt").is_file(): return None
-        try: return torch.load(self.path("state.pt"), map_location="cpu", weights_only=True)
-        except Exception as error:
-            file = self.path("state.pt")
-            raise ValueError(f"{file} cannot be read ({type(error).__name__}): remove it, and training begins anew.") from None
+        file, do = self.path("state.pt"), "remove it, and training begins anew"
+        try: state = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error: raise ValueError(f"{file} cannot be read ({type(error).__name__}): {do}.") from None
+        if not isinstance(state, dict): raise ValueError(f"{file} holds a {type(state).__name__}, and no state of a training: {do}.")
+        return state
 
 # %% ../../nbs/01_core/01_runs.ipynb #edc4ee53
-class Run(_States):
+_TRAINED = ("config.json", KEPT_SPLITS, "state.pt", "metrics.jsonl", "known.safetensors", "model.safetensors", "predictions.parquet")
+
+class _Held(_States):
+    "A run folder that one training at a time writes into."
+    @contextlib.contextmanager
+    def alone(self):
+        "Make the folder and hold it while the block runs. `BlockingIOError` where another training holds it."
+        def busy(): raise BlockingIOError(f"{self.folder} is being trained in by another process: wait for it, or give another name.")
+        made = [p for p in (self.folder, *self.folder.parents) if not p.exists()]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with locked(self.path(".training.lock"), busy):
+                for name in _TRAINED:  # of a training that was killed while it wrote
+                    for file in self.folder.glob(f".{name}.*.tmp"): file.unlink()
+                yield
+        finally:
+            with contextlib.suppress(OSError):
+                for folder in made: folder.rmdir()  # where nothing was begun
+
+# %% ../../nbs/01_core/01_runs.ipynb #9523383e
+class Run(_Held):
     "A run folder."
     def open(
         self,
@@ -225,6 +272,22 @@ class Run(_States):
         with atomic(self.path("metrics.jsonl")) as file: file.write_text("".join(json.dumps(r) + "\n" for r in rows))
 
 # %% ../../nbs/01_core/01_runs.ipynb #30808065
+def read_predictions(
+    path: str | Path,  # of predictions.parquet, or of one beside it
+) -> pd.DataFrame:  # one row an image
+    "A table of predictions. `ValueError` for a file that is none; `FileNotFoundError`."
+    import pandas as pd
+    if not Path(path).is_file(): raise FileNotFoundError(f"{path} is missing.")
+    try: table = pd.read_parquet(path)
+    except Exception as error: raise ValueError(f"{path} is no readable table ({type(error).__name__}): fetch or make it again.") from None
+    said = any(re.fullmatch(r"logit_\d+|prediction|family", str(c)) for c in table.columns)
+    if lack := [c for c in ("index", "label", *["logit_0"] * (not said)) if c not in table.columns]:
+        raise ValueError(f"{path} is a table of something else: it has no {' and no '.join(lack)}. Fetch or make it again.")
+    if odd := [c for c in table.columns if re.fullmatch(r"index|label|group|(stage1_)?(logit_\d+|prediction)|part_\d+|kept", c)
+               and table[c].dtype.kind not in "iuf"]:
+        raise ValueError(f"{path} should have numbers in the column {odd[0]}. Fetch or make it again.")
+    return table
+
 NOT_FINITE = "The logits of {} of {} images are not finite: such weights say nothing. Train anew, with a smaller rate or in 32-true."
 
 def logits_of(

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from fastcore.basics import patch
-from .records import ImageTable, columns_of, find_home, joined, listed, read_csv, read_mask, read_table, refuse, typed
+from .records import ImageTable, columns_of, find_home, inside, joined, listed, read_csv, read_mask, read_table, refuse, typed
 
 # %% ../../nbs/03_datasets/03_cub.ipynb #14f5da0a
 def _landmarks(home, known, ids):
@@ -88,6 +88,7 @@ class CUB(_Birds):
         files = refuse(files, files.id.duplicated(), self.listing, lambda n: f'a second line for id {files.id[n]}')
         known = files.id
         files = refuse(files, files.file.duplicated(), self.listing, lambda n: f'a second line for {files.file[n]}')
+        files = inside(files, self.listing)
         names = self.home/'classes.txt'
         kinds = read_table(names, dict(id=int, name=str)).sort_values('id')
         kinds = refuse(kinds, kinds.id.duplicated(), names, lambda n: f'a second line for class {kinds.id[n]}')
@@ -132,7 +133,7 @@ def _birds_and_places(path):
         number = pd.to_numeric(table[column], errors='coerce')
         table = refuse(table, ~number.isin(values), path, lambda n: f'{column} should be one of {values}, found {table[column][n]}')
         table = table.assign(**{column: number[table.index].astype(int)})
-    table = typed(table, dict(id=int, file=str), path, '<img_id>')
+    table = inside(typed(table, dict(id=int, file=str), path, '<img_id>'), path)
     return refuse(table, table.id.duplicated(), path, lambda n: f'a second line for img_id {table.id[n]}')
 
 # %% ../../nbs/03_datasets/03_cub.ipynb #6944bb50

@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import pil_to_tensor, to_dtype
 from ..core.pictures import PICTURES, read_image
-from ..core.runs import atomic
+from ..core.runs import atomic, read_json
 from .transforms import Middle
 
 FOUND_RECIPE = 1  # of the masks: raised when the same images and weights come to give other masks
@@ -303,7 +303,7 @@ def decoder_of(
     out, settings = Path(out), json.loads(json.dumps(settings))
     note, weights = out/'found.json', out/'found.safetensors'
     if note.exists():
-        there = json.loads(note.read_text())['settings']
+        there = read_json(note, f'remove {out}, and its masks are made anew').get('settings') or {}
         differ = ', '.join(f'{k} is {there.get(k)!r}, not {settings.get(k)!r}'
                            for k in {**there, **settings} if there.get(k) != settings.get(k))
         if differ: raise FileExistsError(f'{out} holds masks that were made otherwise ({differ}): choose another folder, or delete it')

@@ -6,12 +6,12 @@
 __all__ = ['FAMILIES', 'VARIANTS', 'ImageNet', 'read_mapping', 'ImageNet9']
 
 # %% ../../nbs/03_datasets/05_imagenet.ipynb #88f08a6e
-import json
 import re
 from pathlib import Path
 import numpy as np
 import pandas as pd
 from fastcore.basics import patch
+from ..core.runs import read_json
 from .records import ImageTable, as_mask, class_folders, fault, find_home
 
 # %% ../../nbs/03_datasets/05_imagenet.ipynb #0718ca34
@@ -48,11 +48,10 @@ def read_mapping(
     "Which of the nine families each class belongs to. Raises `FileNotFoundError`, or `ValueError` for what is no such mapping."
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f'{path} is missing: it lies in the repository of the backgrounds challenge')
-    try: mapping = {int(k): v for k, v in json.loads(path.read_text()).items()}
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise ValueError(f'{path} should map class numbers, as text, to families ({error})') from None
-    if sorted(mapping) != list(range(len(mapping))): raise ValueError(f'{path} should name every class from 0 to {len(mapping) - 1} once')
-    families = [mapping[k] for k in range(len(mapping))]
+    mapping = read_json(path, 'it should map class numbers, as text, to families')
+    if not mapping or set(mapping) != {str(k) for k in range(len(mapping))}:
+        raise ValueError(f'{path} should map class numbers, as text, to families, every class from 0 to {max(len(mapping), 1) - 1} once')
+    families = [mapping[str(k)] for k in range(len(mapping))]
     for k, f in enumerate(families):
         if type(f) is not int or not -1 <= f <= 8: raise ValueError(f'{path}: class {k} is mapped to {f!r}, which should be 0 to 8, or -1')
     return np.array(families)

@@ -10,6 +10,7 @@ import hashlib
 import json
 from pathlib import Path
 import pandas as pd
+from ..core.runs import read_json
 from .records import ImageTable, NoSplit, collected
 from .cub import CUB, Waterbirds, Waterbirds200
 from .folder import Folder
@@ -94,8 +95,7 @@ def fingerprint(
     of_images = (getattr(dataset, c).tolist() for c in ('ids', 'files', 'labels', 'group_ids'))
     columns = [dataset.name, dataset.split, dataset.classes, *of_images]
     note = next((p for p in (dataset.home/dataset.folder/'prepared.json', dataset.home/'prepared.json') if p.exists()), None)
-    try: prepared = note and json.loads(note.read_text())
-    except ValueError as error: raise ValueError(f'{note} is not JSON ({error}): prepare the data again') from None
+    prepared = note and read_json(note, 'prepare the data again')
     return dict(name=dataset.name, split=dataset.split, images=len(dataset), groups=dataset.group_counts[dataset.split].tolist(),
                 hash=hashlib.sha256(json.dumps(columns).encode()).hexdigest()[:12], published=dataset.published, prepared=prepared)
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.io import loadmat
 from .. import __version__, datasets
-from ..core.runs import write_json
+from ..core.runs import locked, read_json, write_json
 from .archives import fetch, unpack, verify
 
 # %% ../../nbs/03_datasets/09_preparation.ipynb #9e14911c
@@ -130,7 +130,7 @@ def note(
     content = dict(dataset=name, published=data.published, differs=differs.what.tolist(), counts=counts,
                    verified=verified or {}, versions=dict(ifam=__version__, python=platform.python_version()))
     path = data.home/data.folder/'prepared.json'
-    if path.exists(): content = json.loads(path.read_text()) | content  # a twin says there how it was made
+    if path.exists(): content = read_json(path, 'prepare the data again') | content  # a twin says there how it was made
     write_json(path, content)
     return content
 
@@ -156,7 +156,11 @@ def arrange_imagenet(
     progress=None,        # such as tqdm, for the classes
 ):
     "Unpack ImageNet into folders by class. Raises as `archives.unpack`."
-    root, aside = Path(root).expanduser(), Path(root).expanduser()/'.aside'
+    root = Path(root).expanduser()
+    root.mkdir(parents=True, exist_ok=True)
+    with locked(root/'.imagenet.lock'): _arrange(root, root/'.aside', train, val, kit, progress)
+
+def _arrange(root, aside, train, val, kit, progress):
     if not (root/'train').exists():
         if not (aside/'classes').exists(): unpack(train, aside/'classes')
         tars = sorted((aside/'classes').glob('*.tar'))

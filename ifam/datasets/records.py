@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LEFT_OUT', 'collected', 'fault', 'remark', 'refuse', 'as_mask', 'read_mask', 'typed', 'read_table', 'columns_of',
-           'read_csv', 'joined', 'listed', 'find_home', 'in_utf8', 'class_folders', 'NoSplit', 'ImageTable']
+           'read_csv', 'joined', 'inside', 'listed', 'find_home', 'in_utf8', 'class_folders', 'NoSplit', 'ImageTable']
 
 # %% ../../nbs/03_datasets/02_records.ipynb #e27aa4ef
 import contextlib
@@ -88,6 +88,7 @@ def as_mask(
 ) -> tv_tensors.Mask:  # (H, W) uint8: 1 on the object
     "A segmentation as 0 and 1. Raises `ValueError` where the size is not the image's."
     if inside.dtype.kind not in 'biuf': raise ValueError(f'{path} should hold numbers, and holds {inside.dtype}')
+    if not np.isfinite(inside).all(): raise ValueError(f'{path} holds values that are not finite')
     if inside.ndim != 2: raise ValueError(f'{path} should be a mask of rows and columns, and has the shape {inside.shape}')
     if size is not None and inside.shape[::-1] != tuple(size):
         raise ValueError(f'{path} is {inside.shape[1]} x {inside.shape[0]}, but its image is {size[0]} x {size[1]}')
@@ -106,9 +107,10 @@ def read_mask(
 
 # %% ../../nbs/03_datasets/02_records.ipynb #75c187ef
 def _lines(path):
-    try: return Path(path).read_text(encoding='utf-8-sig').splitlines()
+    try: text = Path(path).read_text(encoding='utf-8-sig')  # which makes every end of a line the same
     except FileNotFoundError: raise FileNotFoundError(f'{path} is missing') from None
     except (OSError, ValueError) as error: raise ValueError(f'{path} is not a readable text in UTF-8 ({error})') from None
+    return text.split('\n')                                     # names may hold what `splitlines` takes for an end
 
 # %% ../../nbs/03_datasets/02_records.ipynb #520fb2c0
 def typed(
@@ -121,7 +123,7 @@ def typed(
     for name, kind in columns.items():
         if kind is str: table = table.assign(**{name: table[name].astype(str).str.strip()}); continue
         number = pd.to_numeric(table[name], errors='coerce').astype(float)
-        bad = ~np.isfinite(number) | ((number % 1 != 0) if kind is int else False)
+        bad = ~np.isfinite(number) | ((number % 1 != 0) | (number.abs() >= 2**53) if kind is int else False)
         text, whole = table[name], ' whole' if kind is int else ''
         table = refuse(table, bad, path, lambda n: f'expected {form or f"<{name}>"} with a{whole} number for <{name}>, found {text[n]!r}')
         table = table.assign(**{name: number[table.index].astype(kind)})
@@ -161,16 +163,21 @@ def read_csv(
         with warnings.catch_warnings():
             warnings.filterwarnings('error', 'Length of header')             # pandas would drop the values that are too many
             # a class may be called None
-            table = pd.read_csv(path, dtype=str, skip_blank_lines=False, index_col=False, keep_default_na=False, na_values=[''])
+            how = dict(dtype=str, skip_blank_lines=False, index_col=False, keep_default_na=False, na_values=[''])
+            table = pd.read_csv(path, **how)
+            header = pd.read_csv(path, header=None, nrows=1, **how).iloc[0]                # pandas gives names that come twice other ones
     except pd.errors.ParserWarning:
         raise ValueError(f'{path}, line 2 should have a value for each column of the header, and has more') from None
     except Exception as error: raise ValueError(f'{path} is not a readable csv ({str(error).strip()})') from None
     if len(table.columns) == 1 and (sign := next((s for s in ';\t' if s in table.columns[0]), '')):
         raise ValueError(f'{path} has {sign!r} between its values: save it with commas')
-    table.columns = [c.lower() if c.lower() in (*needed, *also) and also else c for c in table.columns.str.strip()]
+    table.columns = [c.lower() if c.lower() in (*needed, *also) and also else c
+                     for c in (str(c).strip() if isinstance(c, str) else f'column {k}' for k, c in enumerate(header, 1))]
     if not table.columns.is_unique: raise ValueError(f'{path} should name each column once, and has {", ".join(table.columns)}')
     table = table.apply(lambda column: column.str.strip()).replace('', np.nan)
     table.index += 2                                                         # line numbers: the header is line 1
+    odd = table.apply(lambda column: column.str.contains(r'[\x00-\x1f\x7f]').eq(True)).any(axis=1)
+    table = refuse(table, odd, path, lambda n: 'a value holds a control character, such as the end of a line')
     if absent := set(needed) - set(table.columns):
         raise ValueError(f'{path} lacks the column {", ".join(sorted(absent))}; it has {", ".join(table.columns)}')
     for name in set(also) - set(table.columns):
@@ -193,6 +200,14 @@ def joined(
     return table.join(other.set_index('id'), on='id')
 
 # %% ../../nbs/03_datasets/02_records.ipynb #e5e65402
+def inside(
+    table: pd.DataFrame,  # file: paths
+    listing: str | Path,  # the file that lists them
+) -> pd.DataFrame:  # the rows whose path stays in the folder
+    "Refuse paths that lead out of the folder that they are relative to."
+    out = [os.path.isabs(f) or '..' in f.split('/') for f in table.file]
+    return refuse(table, out, listing, lambda n: f'{table.file[n]} leads out of the folder')
+
 def listed(
     table: pd.DataFrame,  # file: paths relative to `folder`
     folder: str | Path,   # where the files should be

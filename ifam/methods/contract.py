@@ -276,5 +276,8 @@ def from_parameters(
 def saved(
     settings: dict,  # as config.json holds them
 ) -> Config:
-    "The settings of a run that is there."
-    return method(settings.get("method", "ifam")).Options.saved(settings)
+    "The settings of a run that is there. `ValueError` or `TypeError` names one that cannot be."
+    name = settings.get("method", "ifam")
+    options, known = method(name).Options, setting_names(name)
+    checked({k: v for k, v in settings.items() if k in known}, known)
+    return options.saved(settings)

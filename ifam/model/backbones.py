@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['DEMO', 'ASSETS', 'demo_architecture', 'hf_names', 'demo_vit', 'weights_folder', 'read_state_dict', 'is_hf_dinov2',
-           'from_hf_dinov2', 'check_vit', 'load_all', 'load_vit', 'to_hf_dinov2', 'check_name', 'bare', 'architecture',
-           'hub_address', 'hf_folder', 'find_weights', 'fetched', 'create', 'unfuse_attention', 'grid_size']
+           'from_hf_dinov2', 'check_vit', 'fitting', 'load_all', 'load_vit', 'to_hf_dinov2', 'check_name', 'bare',
+           'architecture', 'hub_address', 'hf_folder', 'find_weights', 'fetched', 'create', 'unfuse_attention',
+           'grid_size']
 
 # %% ../../nbs/02_model/00_backbones.ipynb #ea68a31d
 import json, os, re
@@ -101,12 +102,12 @@ def _registers(state):
     "How many register tokens there are among some weights."
     return next((v.shape[1] for k, v in state.items() if k.rpartition(".")[2] in ("reg_token", "register_tokens")), 0)
 
-def load_all(
-    model: nn.Module,  # receives the weights
+def fitting(
+    model: nn.Module,  # that is to receive the weights
     state: dict[str, torch.Tensor],  # with the names of the model
     source: str,  # named in errors
-) -> nn.Module:  # the same model
-    "Load weights that have to be complete and finite. `ValueError` names what does not fit."
+):
+    "`ValueError` names weights that are missing, unknown or of another shape."
     own, kind = model.state_dict(), "ViT" if isinstance(model, VisionTransformer) else type(model).__name__
     missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     wrong = [f"{k} is {tuple(state[k].shape)}, not {tuple(own[k].shape)}"
@@ -114,6 +115,14 @@ def load_all(
     if missing or unknown or wrong:
         raise ValueError(f"{source} does not fit this {kind}: {len(missing)} missing {missing[:3]}, {len(unknown)} unknown {unknown[:3]}, "
                          f"{len(wrong)} of another shape {sorted(wrong)[:3]}. Is it the right architecture?")
+
+def load_all(
+    model: nn.Module,  # receives the weights
+    state: dict[str, torch.Tensor],  # with the names of the model
+    source: str,  # named in errors
+) -> nn.Module:  # the same model
+    "Load weights that have to be complete and finite. `ValueError` names what does not fit."
+    fitting(model, state, source)
     if broken := sorted(k for k, v in state.items() if not v.isfinite().all()):
         raise ValueError(f"{source} holds weights that are not finite ({len(broken)} tensors, such as {broken[0]}): they say nothing.")
     model.load_state_dict(state)

@@ -67,7 +67,21 @@ class _Counts:
         self.keys = np.stack([(codes - low) >> 32, low])
 
 # %% ../../nbs/02_model/04_calibration.ipynb #73b5da34
-class Sketch(_Counts):
+class _Checked(_Counts):
+    "Counts that may come from a file."
+    def check(
+        self,
+        K: int,  # parts there are
+    ):
+        "`ValueError` for counts that no updates can have given."
+        (part, bin), n = self.keys if self.keys.ndim == 2 and len(self.keys) == 2 else ((), ()), self.counts
+        if self.keys.dtype != np.int64 or n.dtype != np.int64 or n.ndim != 1 or len(part) != len(n): raise ValueError("its shapes do not fit")
+        if len(n) and (part.min() < 0 or part.max() >= K): raise ValueError(f"it counts for parts that are none of its {K}")
+        if (n < 1).any() or (np.abs(bin) >> (9 + BITS)).any(): raise ValueError("its counts are none")
+        order = (part << 32) + bin
+        if (np.diff(order) <= 0).any(): raise ValueError("its counts are not in order")
+
+class Sketch(_Checked):
     "Counts of numbers by part and bin."
     error = 2. ** -(BITS + 1)  # of every quantile, relative to it
 
@@ -132,7 +146,9 @@ class _Sketches:
             with safe_open(path, "numpy") as file:
                 note, out = file.metadata(), cls(int(file.metadata()["K"]), json.loads(file.metadata()["data"]))
                 if int(note["bits"]) != BITS: raise ValueError(f"it keeps {note['bits']} bits, not {BITS}")
-                for name, s in out.sketches.items(): s.keys, s.counts = file.get_tensor(f"{name}.keys"), file.get_tensor(f"{name}.counts")
+                for name, s in out.sketches.items():
+                    s.keys, s.counts = file.get_tensor(f"{name}.keys"), file.get_tensor(f"{name}.counts")
+                    s.check(out.K)
         except FileNotFoundError: raise FileNotFoundError(f"{path} is missing: calibrate the run first") from None
         except Exception as error: raise ValueError(f"{path} is no calibration ({error}): calibrate the run again") from None
         return out

@@ -6,13 +6,12 @@
 __all__ = ['KEPT', 'compact', 'rows_of', 'Result', 'numbers', 'chosen_parts', 'keep', 'read']
 
 # %% ../../nbs/09_paper/00_kept.ipynb #97d89eb4
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np, pandas as pd
 
-from ..core.runs import Run, atomic, failures, logits_of, write_json
+from ..core.runs import Run, atomic, failures, logits_of, read_json, read_predictions, write_json
 
 # %% ../../nbs/09_paper/00_kept.ipynb #f31fd2fe
 KEPT = ("dataset", "split", "intervention", "index", "label", "group", "prediction", "stage1_prediction", "logit_0", "logit_1",
@@ -39,8 +38,8 @@ def rows_of(
 ) -> pd.DataFrame:  # dataset, split, intervention, and the columns of `compact`
     "Every prediction that lies in a run's folder. What an intervention's table repeats of another is there once."
     noted, own = run.saved["data"], run.config.dataset
-    first = pd.read_parquet(run.path("predictions.parquet")).assign(dataset=own, split=noted["scored"], intervention="none")
-    others = [pd.read_parquet(f) for f in sorted(run.folder.glob("predictions-*.parquet"))]
+    first = read_predictions(run.path("predictions.parquet")).assign(dataset=own, split=noted["scored"], intervention="none")
+    others = [read_predictions(f) for f in sorted(run.folder.glob("predictions-*.parquet"))]
     tables = [compact(t) for t in (first, *others) if {"dataset", "split", "intervention"} <= set(t)]
     joined = pd.concat([t.astype({c: str for c in ("dataset", "split", "intervention")}) for t in tables], ignore_index=True)
     if "landmarks" in joined: joined = joined.sort_values("landmarks", na_position="last", kind="stable")   # of two the row that knows more
@@ -130,8 +129,9 @@ def read(
     "All runs kept in a folder."
     out = {}
     for file in sorted(Path(folder).glob("*.json")):
-        note, table = json.loads(file.read_text()), file.with_suffix(".csv")
-        out[file.stem] = Result(file.stem, note["saved"], note["metrics"], pd.read_parquet(file.with_suffix(".parquet")),
+        note, table = read_json(file), file.with_suffix(".csv")
+        if lack := {"saved", "metrics"} - set(note): raise ValueError(f"{file} is no record of a run: it has no {' and no '.join(sorted(lack))}.")
+        out[file.stem] = Result(file.stem, note["saved"], note["metrics"], read_predictions(file.with_suffix(".parquet")),
                                 note.get("chosen", {}), pd.read_csv(table) if table.is_file() else pd.DataFrame(),
                                 note.get("seconds", {}), note.get("cost", {}))
     return out

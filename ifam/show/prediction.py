@@ -15,7 +15,7 @@ import numpy as np, torch
 from PIL import Image
 from torch import nn
 
-from ..core.runs import atomic, run_folder, write_json
+from ..core.runs import atomic, locked, run_folder, write_json
 from ..core.pictures import PICTURES, read_image
 from ..model.calibration import fits, parts_of
 from ..datasets.transforms import denormalise
@@ -146,6 +146,11 @@ def _plain(value):
     if isinstance(value, tuple): return ' '.join(map(str, value))
     return value.encode(errors='replace').decode() if isinstance(value, str) else value
 
+def _inert(value):
+    "A cell that no spreadsheet takes for a formula."
+    value = _plain(value)
+    return f"'{value}" if isinstance(value, str) and value[:1] in tuple('=+-@\t\r') else value
+
 # %% ../../nbs/08_show/04_prediction.ipynb #c7900e8a
 class _Listed:
     "Predictions in the order of the pictures; a word gives a column, a number one of them."
@@ -190,17 +195,20 @@ class Predictions(_Listed):
         folder = Path(folder).expanduser()
         if folder.exists() and not folder.is_dir(): raise ValueError(f'{folder} is a file: give the name of a folder.')
         folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder/'.predictions.lock'): self._write(folder, progress)  # of two at once one waits, and the last one's are there
+        return folder
+
+    def _write(self, folder, progress):
         names = folder_names([p.file for p in self.each])
         rows = [p.row | dict(folder=None if p.owner is None else name) for p, name in zip(self.each, names)]
         rows = [{k: v if k == 'parts' else _plain(v) for k, v in r.items()} for r in rows]
         with atomic(folder/WRITTEN[0]) as file, open(file, 'w', newline='', encoding='utf-8') as out:
             (writer := csv.DictWriter(out, (*COLUMNS, 'folder'))).writeheader()
-            writer.writerows({k: _plain(v) for k, v in r.items()} for r in rows)
+            writer.writerows({k: _inert(v) for k, v in r.items()} for r in rows)
         each = [r | dict(probabilities=None if p.error else [float(x) for x in p.probabilities]) for r, p in zip(rows, self.each)]
         write_json(folder/WRITTEN[1], dict(classes=self.classes, stopped=self.stopped, predictions=each))
         drawn = list(zip(self.each, names))
         for p, name in progress(drawn) if progress else drawn: p.draw(folder/name)
-        return folder
 
 # %% ../../nbs/08_show/04_prediction.ipynb #652c155e
 def _opened(model, device):

@@ -8,7 +8,7 @@ __all__ = ['TWIN_SEED', 'normalisation', 'reporting', 'data_folder', 'as_meant',
            'describe']
 
 # %% ../../nbs/06_training/02_data.ipynb #a6ef4055
-import contextlib, dataclasses, json, os, re, shutil
+import contextlib, dataclasses, os, re, shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import torch
 
 from .. import datasets
 from ..core.config import Config
-from ..core.runs import KEPT_SPLITS, Run, atomic, home, locked
+from ..core.runs import KEPT_SPLITS, Run, atomic, home, locked, read_json
 from ..model.backbones import DEMO, create
 from ..model.networks import pixel_statistics
 from ..datasets.loading import place
@@ -110,7 +110,8 @@ def twin_masks(
     note = mask_folder(images) / "found.json"
     with locked(mask_folder(images).with_suffix(".lock")), torch.random.fork_rng(devices=[]), reporting(progress, "masks") as report:
         vit = create(DEMO, DEMO_TRAINING["image_size"]).eval()
-        if note.is_file() and json.loads(note.read_text())["settings"]["weights_sha256"] != weights_digest(vit):
+        made = read_json(note, f"remove {note.parent}, and it is made anew").get("settings", {}) if note.is_file() else None
+        if made is not None and made.get("weights_sha256") != weights_digest(vit):
             shutil.rmtree(note.parent)  # by an earlier backbone
         found_masks(images, vit, DEMO, teach=[images / f for f in train.files], progress=report, **DEMO_TRAINING)
 
@@ -266,5 +267,5 @@ def describe(
     noted = dict(classes=list(train.classes), groups=list(train.groups), mean=list(mean), std=list(std), metric=train.metric,
                  scored=train.scored[select], train=datasets.fingerprint(train))
     if criterion != "AA": noted["criterion"] = criterion
-    if train.given: noted["masks"] = "slic" if callable(train.given) else json.loads((train.given / "found.json").read_text())
+    if train.given: noted["masks"] = "slic" if callable(train.given) else read_json(train.given / "found.json")
     return noted

@@ -391,7 +391,12 @@ def train(
     "Train, or go on training, or recognise a finished run; then write weights and the test split's predictions."
     run, loggers = Run(folder), loggers_of(logger, folder)
     contract.method(config.method)  # a misspelt method fails before anything is made
-    given, root = config, data_folder(config, progress)
+    root, first = data_folder(config, progress), int(os.environ.get("RANK", 0)) == 0
+    with run.alone() if first else contextlib.nullcontext(): return _trained(config, root, run, progress)  # of many processes one holds it
+
+def _trained(config, root, run, progress):
+    "See `train`."
+    given = config
     config = as_meant(config)
     if "train" not in datasets.registry[config.dataset].splits:
         raise ValueError(f"dataset={config.dataset!r} is for evaluation only: train on another, then evaluate on it.")

@@ -10,10 +10,11 @@ import importlib, json
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from ..core.runs import Run
-from ..model.backbones import load_all, read_state_dict
+from ..model.backbones import fitting, load_all, read_state_dict
 from ..core.config import device_named
 from ..core.hub import hub_folder, is_hub_id
 from ..model.calibration import FILE, Calibration, parts_of
@@ -27,9 +28,13 @@ def _opened(run):
         if not (run / name).is_file(): raise FileNotFoundError(f"{run} has no {name}: it is not the folder of a finished run.")
     saved = Run(run).saved
     config = contract.saved(saved["config"])
-    model = contract.of(config).build(len(saved["data"]["classes"]), pretrained=False)
-    load_all(model, read_state_dict(run / "model.safetensors"), str(run / "model.safetensors"))
-    if (run / FILE).is_file(): parts_of(model).calibration = Calibration.load(run / FILE)
+    weights, build = read_state_dict(run / "model.safetensors"), partial(contract.of(config).build, len(saved["data"]["classes"]), False)
+    with torch.device("meta"): fitting(build(), weights, str(run / "model.safetensors"))  # settings of any size cost no memory
+    model = load_all(build(), weights, str(run / "model.safetensors"))
+    if (run / FILE).is_file():
+        found = Calibration.load(run / FILE)
+        if found.K != (first := parts_of(model)).K: raise ValueError(f"{run / FILE} is of {found.K} parts, and the model has {first.K}.")
+        first.calibration = found
     model.config, model.classes = config, saved["data"]["classes"]
     model.transform = eval_transform(config.image_size, saved["data"]["mean"], saved["data"]["std"], config.augmentation)
     return model

@@ -7,14 +7,14 @@ __all__ = ['PLACES', 'without_paths', 'shared_config', 'promise', 'listed_names'
            'licence_said', 'model_card', 'save_pretrained', 'push_to_hub']
 
 # %% ../../nbs/06_training/05_sharing.ipynb #77a1c302
-import copy, html, json, re, tempfile
+import copy, html, re, tempfile
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ..core.runs import atomic, write_json
+from ..core.runs import atomic, locked, read_json, read_predictions, write_json
 from ..model.calibration import FILE
 from ..model.two_stages import HasMask, ReadsTokens
 from ..methods import contract
@@ -76,10 +76,9 @@ def measured(
     "The numbers of the run that a model is from."
     file = model.folder / "predictions.parquet"
     if not file.is_file() or not as_loaded(model): return ""
-    import pandas as pd
     from ifam.core.runs import failures
     from ifam.measures.evaluation import summary, summary_markdown
-    predictions, data = pd.read_parquet(file), saved["data"]
+    predictions, data = read_predictions(file), saved["data"]
     return summary_markdown(summary(predictions, data["train"]["groups"], data["metric"]), failures(predictions))
 
 # %% ../../nbs/06_training/05_sharing.ipynb #77a1c308
@@ -113,7 +112,7 @@ def model_card(
     licence: str = "other",  # of the weights, as the hub names licences, such as cc-by-4.0
 ) -> str:  # Markdown with the hub's front matter
     "What others should know of a model, from its run."
-    saved = json.loads((model.folder / "config.json").read_text())
+    saved = read_json(model.folder / "config.json")
     c, label = saved["config"], contract.method(saved["config"]["method"]).label
     parts = f", K = {c['K']} parts" if "K" in c else ""
     numbers = measured(model, saved) or "Nothing was measured of these weights."
@@ -136,7 +135,7 @@ def save_pretrained(
     licence: str = "other",  # of the weights, as the hub names licences, such as cc-by-4.0
 ) -> Path:  # the folder
     "Write a model as `ifam.load` reads it, here or on the hub. `ValueError` for the folder that it was loaded from."
-    folder, saved = Path(folder), json.loads((model.folder / "config.json").read_text())
+    folder, saved = Path(folder), read_json(model.folder / "config.json")
     if folder.exists() and folder.samefile(model.folder):
         raise ValueError(f"{folder} is where the model was loaded from, and its settings would lose their paths: give another folder.")
     if not re.fullmatch(r"[\w.-]+", licence): raise ValueError(f"licence={licence!r}: give it as the hub does, such as cc-by-4.0.")
@@ -144,6 +143,12 @@ def save_pretrained(
     if (model.folder / "README.md").is_file() and not (model.folder / "predictions.parquet").is_file() and as_loaded(model):
         card = (model.folder / "README.md").read_text()  # of those who measured it
     folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / ".saving.lock"): _write(model, folder, card, found, saved)
+    return folder
+
+def _write(model, folder, card, found, saved):
+    "The files of a shared model; config.json goes first and comes last, so that what is half written is no model."
+    (folder / "config.json").unlink(missing_ok=True)
     weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     with atomic(folder / "model.safetensors") as file: save_file(weights, file, dict(format="pt"))
     (folder / FILE).unlink(missing_ok=True)
@@ -152,7 +157,6 @@ def save_pretrained(
         with atomic(folder / FILE) as file: found.save(file)
     with atomic(folder / "README.md") as file: file.write_text(card)
     write_json(folder / "config.json", shared_config(saved))
-    return folder
 
 # %% ../../nbs/06_training/05_sharing.ipynb #77a1c30c
 def push_to_hub(

@@ -19,7 +19,7 @@ import scipy
 import skimage
 from joblib import Parallel, cpu_count, delayed
 from .. import __version__
-from ..core.runs import locked, with_room
+from ..core.runs import locked, read_json, with_room
 from ..datasets.archives import checksum
 from . import imagenet, metashift, siim_acr, waterbirds
 
@@ -66,7 +66,7 @@ def _finished(folder, settings):
     note = folder / 'prepared.json'
     if not note.exists():
         raise FileExistsError(f'{folder} is there and is no generated twin (it has no prepared.json): choose another root, or move it away')
-    there = json.loads(note.read_text())['settings']
+    there = read_json(note, 'delete its folder, and the twin is drawn anew').get('settings') or {}
     differ = ', '.join(f'{k} is {there.get(k)!r}, not {v!r}' for k, v in settings.items() if there.get(k) != v)
     if differ: raise FileExistsError(f'{folder} holds a twin with other settings ({differ}): choose another root, or delete it')
     return True
