@@ -165,6 +165,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                 'ifam.core.runs._installed': ('01_core/runs.html#_installed', 'ifam/core/runs.py'),
                                 'ifam.core.runs._is_full': ('01_core/runs.html#_is_full', 'ifam/core/runs.py'),
                                 'ifam.core.runs._named_once': ('01_core/runs.html#_named_once', 'ifam/core/runs.py'),
+                                'ifam.core.runs._of_a_run': ('01_core/runs.html#_of_a_run', 'ifam/core/runs.py'),
                                 'ifam.core.runs.atomic': ('01_core/runs.html#atomic', 'ifam/core/runs.py'),
                                 'ifam.core.runs.classes_said': ('01_core/runs.html#classes_said', 'ifam/core/runs.py'),
                                 'ifam.core.runs.default_name': ('01_core/runs.html#default_name', 'ifam/core/runs.py'),

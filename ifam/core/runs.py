@@ -149,6 +149,22 @@ def git_state() -> str:
     try: return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "ifam") else "")
     except OSError: return ""
 
+# %% ../../nbs/01_core/01_runs.ipynb #cb34699b
+def _of_a_run(file):
+    "What a config.json says. `ValueError` where it is of no run."
+    do = "fetch it again, or train anew elsewhere"
+    found = read_json(file, do)
+    for name in ("config", "data"):
+        if not isinstance(found.get(name), dict): raise ValueError(f"{file} is of no run: it lacks its {name}. Please {do}.")
+    classes = found["data"].get("classes", [])
+    if not (isinstance(classes, list) and all(isinstance(c, str) for c in classes)):
+        raise ValueError(f"{file} should list classes by name, and has {str(classes)[:60]}: {do}.")
+    for name in {"mean", "std"} & set(found["data"]):
+        if not (isinstance(v := found["data"][name], list) and len(v) == 3
+                and all(type(x) in (int, float) and abs(x) < 1e3 for x in v)):
+            raise ValueError(f"{file} should have three numbers as {name}, and has {str(v)[:60]}: {do}.")
+    return found
+
 # %% ../../nbs/01_core/01_runs.ipynb #b9ecfe09
 class _RunFolder:
     "What a run folder says."
@@ -172,17 +188,7 @@ class _RunFolder:
     @property
     def saved(self) -> dict:  # the whole of config.json
         if not self.path("config.json").is_file(): raise FileNotFoundError(f"{self.folder} is not a run: it has no config.json.")
-        file, do = self.path("config.json"), "fetch it again, or train anew elsewhere"
-        found = read_json(file, do)
-        for name in ("config", "data"):
-            if not isinstance(found.get(name), dict): raise ValueError(f"{file} is of no run: it lacks its {name}. Please {do}.")
-        classes = found["data"].get("classes", [])
-        if not (isinstance(classes, list) and all(isinstance(c, str) for c in classes)):
-            raise ValueError(f"{file} should list classes by name, and has {str(classes)[:60]}: {do}.")
-        for name in {"mean", "std"} & set(found["data"]):
-            if not (isinstance(v := found["data"][name], list) and len(v) == 3 and all(type(x) in (int, float) and abs(x) < 1e3 for x in v)):
-                raise ValueError(f"{file} should have three numbers as {name}, and has {str(v)[:60]}: {do}.")
-        return found
+        return _of_a_run(self.path("config.json"))
 
     @property
     def config(self) -> Config:  # with the settings of its method, which `ifam.methods` knows by name, and the splits that it keeps

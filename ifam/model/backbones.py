@@ -128,6 +128,7 @@ def load_all(
     model.load_state_dict(state)
     return model
 
+# %% ../../nbs/02_model/00_backbones.ipynb #66d09970
 def load_vit(
     vit: VisionTransformer,  # receives the weights; its size decides the size of the position embedding
     state: dict[str, torch.Tensor],  # timm's, DINOv2's or Hugging Face's names
@@ -142,7 +143,6 @@ def load_vit(
     try: state = checkpoint_filter_fn(dict(state), vit, adapt_layer_scale=True)  # as DeiT III's own files have it
     except Exception as error: raise ValueError(f"{source} does not fit this ViT: {error}") from error
     return load_all(vit, {k: v for k, v in state.items() if not k.startswith(("head.", "head_dist."))}, source)
-
 
 # %% ../../nbs/02_model/00_backbones.ipynb #e42b0ada
 def to_hf_dinov2(

@@ -382,19 +382,7 @@ def fit(self: Trainer):
     self.method.finish(self.looking)
 
 # %% ../../nbs/06_training/03_loop.ipynb #25d9d9c2
-def train(
-    config: Config,  # of the run
-    folder: str | Path,  # of the run
-    progress=None,  # such as tqdm
-    logger: str = "",  # of `LOGGERS`, or empty: no setting, for the result does not depend on it
-) -> Run:
-    "Train, or go on training, or recognise a finished run; then write weights and the test split's predictions."
-    run, loggers = Run(folder), loggers_of(logger, folder)
-    contract.method(config.method)  # a misspelt method fails before anything is made
-    root, first = data_folder(config, progress), int(os.environ.get("RANK", 0)) == 0
-    with run.alone() if first else contextlib.nullcontext(): return _trained(config, root, run, progress)  # of many processes one holds it
-
-def _trained(config, root, run, progress):
+def _trained(config, root, run, progress, loggers):
     "See `train`."
     given = config
     config = as_meant(config)
@@ -424,3 +412,17 @@ def _trained(config, root, run, progress):
         run.path("state.pt").unlink(missing_ok=True)
     trainer.fabric.barrier()
     return run
+
+# %% ../../nbs/06_training/03_loop.ipynb #25d9d9c3
+def train(
+    config: Config,  # of the run
+    folder: str | Path,  # of the run
+    progress=None,  # such as tqdm
+    logger: str = "",  # of `LOGGERS`, or empty: no setting, for the result does not depend on it
+) -> Run:
+    "Train, or go on training, or recognise a finished run; then write weights and the test split's predictions."
+    run, loggers = Run(folder), loggers_of(logger, folder)
+    contract.method(config.method)  # a misspelt method fails before anything is made
+    root, first = data_folder(config, progress), int(os.environ.get("RANK", 0)) == 0
+    with run.alone() if first else contextlib.nullcontext():  # of many processes one holds it
+        return _trained(config, root, run, progress, loggers)
