@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def reproduce(o, rest):
     from ifam.paper.reproduce import reproduce
     try: return reproduce(o.profile, o.data, o.runs, o.only, o.seeds, o.gpus, o.kept, o.dry_run, rest, ROOT)
-    except (ValueError, FileNotFoundError, BlockingIOError) as error: sys.exit(str(error))
+    except (ValueError, FileNotFoundError) as error: sys.exit(str(error))
 
 
 def execute(o, rest):
