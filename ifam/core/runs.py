@@ -153,7 +153,8 @@ class _RunFolder:
         if not (isinstance(classes, list) and all(isinstance(c, str) for c in classes)):
             raise ValueError(f"{file} should list classes by name, and has {str(classes)[:60]}: {do}.")
         for name in {"mean", "std"} & set(found["data"]):
-            if not (isinstance(v := found["data"][name], list) and len(v) == 3 and all(type(x) in (int, float) and abs(x) < 1e3 for x in v)):
+            v = found["data"][name]
+            if not (isinstance(v, list) and len(v) == 3 and all(type(x) in (int, float) and abs(x) < 1e3 for x in v)):
                 raise ValueError(f"{file} should have three numbers as {name}, and has {str(v)[:60]}: {do}.")
         return found
 

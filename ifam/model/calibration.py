@@ -75,7 +75,8 @@ class _Checked(_Counts):
     ):
         "`ValueError` for counts that no updates can have given."
         (part, bin), n = self.keys if self.keys.ndim == 2 and len(self.keys) == 2 else ((), ()), self.counts
-        if self.keys.dtype != np.int64 or n.dtype != np.int64 or n.ndim != 1 or len(part) != len(n): raise ValueError("its shapes do not fit")
+        if self.keys.dtype != np.int64 or n.dtype != np.int64 or n.ndim != 1 or len(part) != len(n):
+            raise ValueError("its shapes do not fit")
         if len(n) and (part.min() < 0 or part.max() >= K): raise ValueError(f"it counts for parts that are none of its {K}")
         if (n < 1).any() or (np.abs(bin) >> (9 + BITS)).any(): raise ValueError("its counts are none")
         order = (part << 32) + bin

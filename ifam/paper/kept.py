@@ -130,7 +130,8 @@ def read(
     out = {}
     for file in sorted(Path(folder).glob("*.json")):
         note, table = read_json(file), file.with_suffix(".csv")
-        if lack := {"saved", "metrics"} - set(note): raise ValueError(f"{file} is no record of a run: it has no {' and no '.join(sorted(lack))}.")
+        if lack := {"saved", "metrics"} - set(note):
+            raise ValueError(f"{file} is no record of a run: it has no {' and no '.join(sorted(lack))}.")
         out[file.stem] = Result(file.stem, note["saved"], note["metrics"], read_predictions(file.with_suffix(".parquet")),
                                 note.get("chosen", {}), pd.read_csv(table) if table.is_file() else pd.DataFrame(),
                                 note.get("seconds", {}), note.get("cost", {}))
