@@ -17,7 +17,7 @@ def pytest() -> tuple[int, int, int]:
     "Passed, failed and skipped tests of tests/."
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder)/'report.xml'
-        code = subprocess.run([sys.executable, '-m', 'pytest', 'tests', '-n', str(WORKERS), '--dist', 'loadfile', f'--junitxml={report}'], cwd=ROOT).returncode
+        code = subprocess.run([sys.executable, '-m', 'pytest', 'tests', '-n', str(WORKERS), '--dist', 'loadfile', '--durations=20', f'--junitxml={report}'], cwd=ROOT).returncode
         if not report.exists(): return 0, 1, 0
         suites = ElementTree.parse(report).getroot().iter('testsuite')
         n, failed, skipped = (sum(x) for x in zip(*((int(s.get('tests')), int(s.get('failures')) + int(s.get('errors')), int(s.get('skipped'))) for s in suites)))
