@@ -161,7 +161,7 @@ def settle(site: Path, root: Path) -> list[str]:
     for page, text in texts.items():
         for _, target, part in LINK.findall(text):
             if re.match(r'(https?|mailto|data):', target): continue
-            place = Path(os.path.normpath(page.parent/target)) if target else page
+            place = Path(os.path.normpath(page.parent/unquote(html.unescape(target)))) if target else page
             if part and place in ids and html.unescape(unquote(part[1:])) not in ids[place]: wrong.append(f'{page.relative_to(site)}: {target}{part}')
             inside = place.is_relative_to(site)
             if inside and not place.exists() and (source := root/place.relative_to(site)).is_file():

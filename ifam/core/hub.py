@@ -27,6 +27,6 @@ def hub_folder(
     try: folder = Path(snapshot_download(name, allow_patterns=list(files)))
     except Exception as error:  # of many kinds: no network, no such repository, no right to it
         raise FileNotFoundError(f"{name} is no folder here, and the hub does not give it ({type(error).__name__}). Give the path of a "
-                                "run's folder, or owner/name of a repository that can be reached or was fetched before.") from error
+                                "run's folder, or owner/name of a repository that can be reached or was fetched before.") from None
     if not any((folder / f).is_file() for f in files): raise FileNotFoundError(f"{name} on the hub has none of {', '.join(files)}.")
     return folder

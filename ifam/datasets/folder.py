@@ -75,7 +75,7 @@ def _chosen(root, tables):
     "Which of the csv files of a folder is its list of images; None where its folders are. `ValueError` where it could be either."
     ours, splits = [t for t in tables if all(k == v for k, v in _named(t).items())], [s for s in SPLITS if (root/s).is_dir()]
     if len(ours) > 1: raise ValueError(f'{root} holds several csv files ({", ".join(t.name for t in ours)}): give the path of one')
-    if ours and splits and 'split' not in [c.lower() for c in columns_of(ours[0])]:
+    if ours and splits and not {'split', 'group', 'mask', 'landmarks'} & {c.lower() for c in columns_of(ours[0])}:
         raise ValueError(f'{ours[0]} has no column split, and {", ".join(splits)} lie beside it: take it away where the folders are meant, '
                          'else give its own path')
     meant = [t for t in tables if any(_named(t).values())]

@@ -65,6 +65,7 @@ class _Said:
     owner: np.ndarray | None = None  # gh,gw the part of each token; K is background
     mask: np.ndarray | None = None  # rows,columns bool
     transform: object = None  # the model's
+    classes: tuple = ()  # names, by label
 
     @property
     def probability(self) -> float | None: return None if self.probabilities is None else float(self.probabilities.max())
@@ -124,7 +125,7 @@ class Prediction(_Said):
         folder: str | Path,  # made where it is not there
     ) -> Path:
         "See `Predictions.save`."
-        return Predictions([self]).save(folder)
+        return Predictions([self], self.classes).save(folder)
 
 # %% ../../nbs/08_show/04_prediction.ipynb #27c25486
 WRITTEN = ('predictions.csv', 'predictions.json')
@@ -232,7 +233,7 @@ def _answers(model, images):
 # %% ../../nbs/08_show/04_prediction.ipynb #2d4e73e3
 def _read(model, name, source):
     "A picture as a row without an answer, and its tensor where it can be read."
-    row = Prediction(name, source, transform=model.transform)
+    row = Prediction(name, source, transform=model.transform, classes=tuple(map(str, model.classes)))
     try:
         if isinstance(source, Exception): raise source
         return row, model.transform(read_image(source, name=name))

@@ -17,12 +17,14 @@ from torchvision.transforms import v2
 from ..core.runs import atomic
 from ..model.calibration import parts_of
 from ..model.two_stages import HasMask
-from ..datasets.transforms import Transform
+from ..datasets.transforms import Middle, Transform
 from .sharing import promise
 
 # %% ../../nbs/06_training/07_exported.ipynb #e7b0d105
 PICTURE = "8-bit RGB, upright as its EXIF says, white where it is transparent"  # that the first step takes
-STEPS = {v2.Resize: lambda s: dict(step="resize", size=list(s.size), filter=s.interpolation.value),  # one number: the shorter side
+STEPS = {Middle: lambda s: dict(step="cut the longer side", times=s.times),  # to its middle, as many times the shorter side
+         v2.Resize: lambda s: dict(step="resize", size=list(s.size), filter=s.interpolation.value, antialias=True,
+                                   longer="rounded down"),  # one number: the shorter side
          v2.CenterCrop: lambda s: dict(step="crop the centre", size=list(s.size)), v2.PILToTensor: lambda s: dict(step="channels first"),
          v2.ToDtype: lambda s: dict(step="divide", by=255),
          v2.Normalize: lambda s: dict(step="normalise", mean=list(s.mean), std=list(s.std))}
@@ -140,6 +142,7 @@ def _checked(model, path, format):
         raise ValueError(f"This {type(model).__name__} has no {' and no '.join(lack)}: open a run with ifam.load, and give its model.")
     if reads := getattr(model, "reads", ()):
         raise ValueError(f"method={model.config.method!r} reads {', '.join(reads)} besides the picture, and an exported file does not.")
+    preprocessing(model.transform)
     if format != "onnx": return
     try: import onnx, onnxscript
     except ImportError as error: raise ImportError(f"format='onnx' needs {error.name}: pip install 'ifam[export]'.") from None

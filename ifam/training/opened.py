@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..core.runs import Run
+from ..core.runs import Run, home
 from ..model.backbones import fitting, load_all, read_state_dict
 from ..core.config import device_named
 from ..core.hub import hub_folder, is_hub_id
@@ -44,16 +44,21 @@ MODEL_FILES = ("config.json", "model.safetensors", FILE, "README.md")  # of a mo
 
 LATER_PAGES = dict(explain="ifam.show.prediction", save_pretrained="ifam.training.sharing", push_to_hub="ifam.training.sharing")
 
+def _folder_of(run):
+    "A run's folder: where its path says, from here or from `home`, or a name under runs/; None where there is none."
+    path = Path(run).expanduser()
+    return next((p for p in (path, home() / path, home() / "runs" / path) if p.is_dir()), None)
+
 def _of_later(what, model, /, *args, **keywords):
     return getattr(importlib.import_module(LATER_PAGES[what]), what)(model, *args, **keywords)
 
 def load(
-    run: str | Path,  # a run folder with config.json and model.safetensors, or owner/name of a model on the Hugging Face hub
+    run: str | Path,  # a finished run: its folder, or its name under runs/; or owner/name of a model on the Hugging Face hub
     device: str = "cpu",  # where the model goes; auto: cuda where there is one
 ) -> nn.Module:  # in evaluation, with `transform`, `classes`, `config`, `explain`, `folder`, `save_pretrained` and `push_to_hub`
     """A trained model of ours. `FileNotFoundError` where the folder is no finished run or the hub does not give it, `ValueError` where
     its files do not fit together."""
-    folder = hub_folder(str(run), MODEL_FILES) if is_hub_id(run) else Path(run)
+    folder = _folder_of(run) or (hub_folder(str(run), MODEL_FILES) if is_hub_id(run) and Path(run).parts[0] != "runs" else Path(run))
     try: model = _opened(folder)
     except (FileNotFoundError, ValueError): raise
     except Exception as error:  # json, settings or tensors that do not fit

@@ -136,6 +136,7 @@ def save_pretrained(
 ) -> Path:  # the folder
     "Write a model as `ifam.load` reads it, here or on the hub. `ValueError` for the folder that it was loaded from."
     folder, saved = Path(folder), read_json(model.folder / "config.json")
+    if folder.is_file(): raise ValueError(f"{folder} is a file: give the name of a folder.")
     if folder.exists() and folder.samefile(model.folder):
         raise ValueError(f"{folder} is where the model was loaded from, and its settings would lose their paths: give another folder.")
     if not re.fullmatch(r"[\w.-]+", licence): raise ValueError(f"licence={licence!r}: give it as the hub does, such as cc-by-4.0.")
