@@ -70,10 +70,10 @@ def test_a_run_is_corrected_and_audited(finished, tmp_path):
     assert abs(100 * (said == own).mean() - table.set_index(["intervention", "metric"])["value"]["drop 0", "AA"]) < 1e-6
     model = load(finished)
     with model.intervened(q=0.99): assert model.stage1.thresholds.values
-    done = papermill("nbs/audit.ipynb", tmp_path / "audit.ipynb", "run", finished, "images", 24, "refills", 1, "curves", 4, "selection", 40, cwd=tmp_path)
+    done = papermill("nbs/audit.ipynb", tmp_path / "audit.ipynb", "run", finished, "images", 24, "refills", 1, "curves", 4, "selection", 40, "maps", 3, "birds", 3, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     audit = pd.read_csv(finished / "audit.csv")
-    assert set(audit["section"]) == {"exactness", "selection", "stability", "alone", "curves", "context"}
+    assert set(audit["section"]) == {"exactness", "selection", "stability", "alone", "curves", "context", "quantus", "parts"}
     exact = audit[(audit["section"] == "exactness") & (audit["model"] == finished.name)].set_index("what")["value"]
     assert (exact == 0).all(), exact
     for name in ("interventions.html", "audit.html"):

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pydicom
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, assume, given, settings, strategies as st
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
@@ -226,6 +226,7 @@ def film(path, pixels, **fields):
 def test_a_film_is_read_as_it_was_written(place, height, width, seed, bits, inverted):
     pixels = np.random.default_rng(seed).integers(0, 2**bits, (height, width)).astype(np.uint8 if bits == 8 else np.uint16)
     pixels.flat[0] = 2**bits - 1  # all of its bits are used
+    assume(bits == 8 or pixels.min() < pixels.max())  # a deep film of one value is refused
     grey = np.asarray(read_dicom(film(place / "f.dcm", pixels, BitsStored=bits, HighBit=bits - 1, PhotometricInterpretation="MONOCHROME1" if inverted else "MONOCHROME2")), float)
     assert np.abs((255 - grey if inverted else grey) - pixels / (2**bits - 1) * 255).max() <= 1
 
