@@ -1,5 +1,5 @@
 # make demo     train iFAM on generated data, measure it, show what it attends to (about 15 minutes on 2 cores). PRESET=small: the same with DINOv2 ViT-S/14 at 224 px
-# make test     check everything: notebooks, exports, tests (at most 20 minutes)
+# make test     check everything: notebooks, exports, tests (half an hour on 2 cores)
 # make check    the checks that need only seconds: notebooks clean, exports in sync, README current
 # make table    the methods side by side on Waterbirds, rates tuned, three seeds each: a part of the next, hours, goes on where it was stopped
 # make reproduce  every table and figure of the paper: many hours (ARGS=--dry-run says how many), goes on where it was stopped. QUICK=1: minutes, a handful of images.

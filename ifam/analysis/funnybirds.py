@@ -7,7 +7,6 @@ __all__ = ['THRESHOLDS', 'CHECKS', 'Bird', 'read_birds', 'Apart', 'ask_apart', '
            'part_protocol']
 
 # %% ../../nbs/07_analysis/05_funnybirds.ipynb #ac0d8580
-import json
 from pathlib import Path
 from typing import Callable, NamedTuple
 
@@ -16,6 +15,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from ..core.config import device_named
+from ..core.runs import read_json
 from .attributions import spread, token_grid
 
 # %% ../../nbs/07_analysis/05_funnybirds.ipynb #3ee68146
@@ -34,7 +34,7 @@ def read_birds(
     note = Path(folder) / "birds.json"
     if not note.is_file(): raise FileNotFoundError(f"{folder} has no birds.json: make it with ifam.twins.generate.take_apart.")
     birds = []
-    for b in json.loads(note.read_text())["birds"]:
+    for b in read_json(note, "make the folder again").get("birds", []):
         files = {frozenset(p.stem.split("+")) - {"whole"}: p for p in (note.parent / Path(b["folder"]).name).glob("*.png")}
         if len(files) != 2 ** len(b["parts"]):
             raise ValueError(f"{note.parent / b['folder']} has {len(files)} pictures, not {2 ** len(b['parts'])}: make the folder again.")

@@ -13,9 +13,10 @@ from pathlib import Path
 def is_hub_id(
     name: str | Path,  # a folder, a file, or owner/name
 ) -> bool:
-    "Whether a name can only mean a repository of the hub: owner/name, where no folder of the owner's name lies here."
+    "Whether a name can only mean a repository of the hub: owner/name, where the owner is no folder that lies here, nor `runs`."
     part = r"[\w][\w.-]*"
-    return re.fullmatch(f"{part}/{part}", str(name)) is not None and not Path(str(name).split("/")[0]).exists()
+    owner = Path(str(name).split("/")[0])
+    return re.fullmatch(f"{part}/{part}", str(name)) is not None and str(owner) != "runs" and not owner.exists()
 
 # %% ../../nbs/01_core/03_hub.ipynb #5b7e0a16
 def hub_folder(

@@ -15,7 +15,7 @@ import numpy as np, torch
 from PIL import Image
 from torch import nn
 
-from ..core.runs import atomic, locked, run_folder, write_json
+from ..core.runs import atomic, locked, write_json
 from ..core.pictures import PICTURES, read_image
 from ..model.calibration import fits, parts_of
 from ..datasets.transforms import denormalise
@@ -65,7 +65,7 @@ class _Said:
     owner: np.ndarray | None = None  # gh,gw the part of each token; K is background
     mask: np.ndarray | None = None  # rows,columns bool
     transform: object = None  # the model's
-    classes: tuple = ()  # names, by label
+    classes: list = ()  # the model's: names, by label
 
     @property
     def probability(self) -> float | None: return None if self.probabilities is None else float(self.probabilities.max())
@@ -214,9 +214,7 @@ class Predictions(_Listed):
 # %% ../../nbs/08_show/04_prediction.ipynb #652c155e
 def _opened(model, device):
     "A model that can look at pictures, from itself or its run."
-    if not isinstance(model, nn.Module):
-        folder = run_folder(str(model))
-        model = load(Path(model) if not folder.is_dir() and Path(model).is_dir() else folder, device)
+    if not isinstance(model, nn.Module): model = load(model, device)
     if lack := [name for name in ('transform', 'classes') if not hasattr(model, name)]:
         raise ValueError(f'This model has no {" and no ".join(lack)}: open a run with ifam.load, or set them.')
     if reads := getattr(model, 'reads', ()):
@@ -233,7 +231,7 @@ def _answers(model, images):
 # %% ../../nbs/08_show/04_prediction.ipynb #2d4e73e3
 def _read(model, name, source):
     "A picture as a row without an answer, and its tensor where it can be read."
-    row = Prediction(name, source, transform=model.transform, classes=tuple(map(str, model.classes)))
+    row = Prediction(name, source, transform=model.transform, classes=model.classes)
     try:
         if isinstance(source, Exception): raise source
         return row, model.transform(read_image(source, name=name))

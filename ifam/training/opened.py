@@ -47,7 +47,7 @@ LATER_PAGES = dict(explain="ifam.show.prediction", save_pretrained="ifam.trainin
 def _folder_of(run):
     "A run's folder: where its path says, from here or from `home`, or a name under runs/; None where there is none."
     path = Path(run).expanduser()
-    return next((p for p in (path, home() / path, home() / "runs" / path) if p.is_dir()), None)
+    return next((p for p in (path, home() / path, home() / "runs" / path) if (p / "config.json").is_file()), None)
 
 def _of_later(what, model, /, *args, **keywords):
     return getattr(importlib.import_module(LATER_PAGES[what]), what)(model, *args, **keywords)
@@ -58,7 +58,7 @@ def load(
 ) -> nn.Module:  # in evaluation, with `transform`, `classes`, `config`, `explain`, `folder`, `save_pretrained` and `push_to_hub`
     """A trained model of ours. `FileNotFoundError` where the folder is no finished run or the hub does not give it, `ValueError` where
     its files do not fit together."""
-    folder = _folder_of(run) or (hub_folder(str(run), MODEL_FILES) if is_hub_id(run) and Path(run).parts[0] != "runs" else Path(run))
+    folder = _folder_of(run) or (hub_folder(str(run), MODEL_FILES) if is_hub_id(run) else Path(run))
     try: model = _opened(folder)
     except (FileNotFoundError, ValueError): raise
     except Exception as error:  # json, settings or tensors that do not fit

@@ -112,7 +112,7 @@ def _plan_of(folder):
     "What a Waterbirds twin shows, and its settings. `ValueError` where another recipe, or nobody, drew it."
     drawn_by = TWINS['waterbirds']
     note = next((n for n in (folder / drawn_by.folder / 'prepared.json', folder / 'prepared.json') if n.is_file()), folder)
-    there = json.loads(note.read_text())['settings'] if note.is_file() else {}
+    there = read_json(note).get('settings') or {} if note.is_file() else {}
     if there.get('dataset') != drawn_by.name or there.get('recipe') != drawn_by.recipe:
         raise ValueError(f'{folder} holds no Waterbirds twin of recipe {drawn_by.recipe}: only birds drawn here can be taken apart')
     return waterbirds.plan(**{k: there[k] for k in ('seed', 'train', 'val', 'test', 'correlation')}), there

@@ -6,7 +6,7 @@
 __all__ = ['IN_SIGHT', 'dealt', 'draw_pair', 'draw_apart', 'telling']
 
 # %% ../../nbs/10_twins/02_waterbirds.ipynb #dd2309d9
-from functools import partial
+from functools import cache, partial
 from itertools import combinations
 from pathlib import Path
 import numpy as np
@@ -103,7 +103,7 @@ def draw_apart(
     place: int,  # 0 land, 1 water
 ) -> dict:  # parts that are left out, the empty tuple first, to the picture (H, W, 3) uint8
     "A bird in its place, without each set of the parts that are in sight."
-    draw = lambda *without: draw_pair(seed, img_id, species, place, without)['placed']
+    draw = cache(lambda *without: draw_pair(seed, img_id, species, place, without)['placed'])
     whole = draw()
     seen = [part for part in PARTS if (draw(part) != whole).any(-1).sum() >= IN_SIGHT]
     return {some: draw(*some) for n in range(len(seen) + 1) for some in combinations(seen, n)}
