@@ -67,5 +67,5 @@ def test_make_in_a_copy_works_on_the_copy(tmp_path):
     (tmp_path / "ifam").mkdir()
     (tmp_path / "ifam/__init__.py").write_text(""); (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
     rule = 'where: ; @$(BIN)/python -c "import ifam; print(ifam.__file__)"'
-    said = subprocess.run(["make", f"--eval={rule}", "where", f"BIN={Path(sys.executable).parent}"], cwd=tmp_path, capture_output=True, text=True)
+    said = subprocess.run(["make", "--no-print-directory", f"--eval={rule}", "where", f"BIN={Path(sys.executable).parent}"], cwd=tmp_path, capture_output=True, text=True)
     assert said.stdout.strip() == str(tmp_path / "ifam/__init__.py"), said.stderr
