@@ -135,8 +135,10 @@ KEPT_SPLITS = "splits.csv"  # in a run folder: which of one's own images are tra
 
 def versions() -> dict[str, str]:
     "What a result may depend on besides the settings."
+    import torch
     names = ("ifam", "torch", "torchvision", "timm", "lightning-fabric", "kornia", "numpy")
-    return {"python": platform.python_version()} | {n: importlib.metadata.version(n) for n in names if _installed(n)}
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return dict(python=platform.python_version(), device=device) | {n: importlib.metadata.version(n) for n in names if _installed(n)}
 
 def _installed(name: str) -> bool:
     try: return bool(importlib.metadata.version(name))

@@ -134,12 +134,11 @@ class Profile:
     "How the list of runs is carried out."
     preset: str  # of `ifam.core.config`
     seeds: int = 1
-    settings: dict = dataclasses.field(default_factory=dict)  # dataset to settings that differ from the preset; "" for all
+    settings: dict = dataclasses.field(default_factory=dict)  # dataset, K16 or "" for all, to settings that differ from the preset
     only: tuple = ()  # words of run names; empty: all
     tuned: bool = False  # whether learning rates are chosen by tries, see `tries`
 
-# in a quarter of the preset's images parts must form faster: K = 8 gives three parts at its rates, five at these (seed 1's Waterbirds twin)
-LESS = dict(image_size=96, batch_size=8, micro_batch=8, lr_prototypes=3e-3, lr_modulation=3e-2)
+LESS = dict(image_size=96, batch_size=8, micro_batch=8, lr_prototypes=3e-3, lr_modulation=3e-2, prototype_scale=0.1, w_presence=1.5)
 PROFILES = dict(
     paper=Profile("paper"), small=Profile("small"),
     demo=Profile("demo", 3, tuned=True, settings={
@@ -148,7 +147,8 @@ PROFILES = dict(
         "cub": dict(twin_size=0.3),
         "metashift": dict(epochs=1),
         "siim_acr": dict(twin_size=0.5),
-        "imagenet": dict(epochs=3)}),
+        "imagenet": dict(epochs=3),
+        "K16": dict(prototype_scale=0.05, w_presence=2.5)}),
     quick=Profile("demo", 1, {"": LESS | dict(epochs=1, twin_size=0.02)}, (
         "waterbirds-erm-seed", "waterbirds-pdiscoformer-K4", "waterbirds-ifam-K4", "waterbirds-ifam-K16",
         "cub-ifam-K4-seed", "cub-pdiscoformer-K4", "cub-ifam-K4-soft",
@@ -237,7 +237,7 @@ def settings_of(
     "What a run is trained with."
     p = PROFILES[profile]
     out = dict(preset=p.preset, dataset=run.dataset, method=run.method, seed=run.seed)
-    of_profile = p.settings.get("", {}) | p.settings.get(run.dataset, {})
+    of_profile = p.settings.get("", {}) | p.settings.get(run.dataset, {}) | p.settings.get(f"K{run.K}", {})
     out |= {k: v for k, v in of_profile.items() if k in setting_names(run.method)} | ROW_VARIANTS.get(run.variant, {})
     if run.K: out["K"] = run.K
     if data: out["data"] = str(place(data, run.dataset))
