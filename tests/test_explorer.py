@@ -107,3 +107,5 @@ def test_a_tick_and_an_upload_change_the_page(page):
     expect(page.get_by_text("mandelbrot.png", exact=True)).to_be_visible()
     expect(page.get_by_text("is not a readable picture")).to_have_count(0); expect(pictures.nth(0)).to_be_visible()
     expect(predictions.nth(1)).not_to_have_text(said[1]); assert shown() == [224] * 3
+    area.get_by_role("button", name="save what is seen").click()
+    expect(page.get_by_text(re.compile("saved in .*explored/mandelbrot"))).to_be_visible()

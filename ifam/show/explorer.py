@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['STAGES', 'BEFORE', 'AFTER', 'OWN', 'DATA_SET', 'QUANTILES', 'Look', 'look_at', 'View', 'compared', 'view',
-           'view_figure', 'png', 'bar', 'card', 'predictions_html', 'kept_html', 'Explorer']
+           'view_figure', 'png', 'bar', 'card', 'predictions_html', 'kept_html', 'Explorer', 'unused_parts']
 
 # %% ../../nbs/08_show/01_explorer.ipynb #0e5bd741
-import contextlib, html, io
+import contextlib, html, io, os, re
 from dataclasses import dataclass
+from pathlib import Path
 
 import ipywidgets as widgets, matplotlib.pyplot as plt, numpy as np, pandas as pd, seaborn as sns, torch
 from fastcore.basics import patch
@@ -19,7 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..core.config import device_named
-from ..core.runs import Run, run_folder
+from ..core.runs import Run, atomic, read_predictions, run_folder, write_json
 from ..core.pictures import read_image
 from ..model.two_stages import Output, ReadsTokens
 from ..model.calibration import FILE, parts_of
@@ -183,6 +184,7 @@ def kept_html(
     "How much is kept, and what that means where nothing is."
     what = "Kept" if view.two_stages else "A part is strongest in"
     nothing = " Stage 2 answers without having seen anything of the image." if view.two_stages and not view.kept[1] else ""
+    if 0 < view.kept[1] < 0.02: nothing = " That is almost nothing: the answer hangs on a few tokens."
     before = f'<span style="opacity:.7">(before: {100 * view.kept[0]:.1f} %).{nothing}</span>'
     return f'<b>{what}: {100 * view.kept[1]:.1f} % of the tokens</b> {before}'
 
@@ -238,17 +240,21 @@ def make_controls(
     self.split = widgets.Dropdown(description="split", layout=dict(width="130px"), **narrow)
     self.index = widgets.IntSlider(description="image", max=0, continuous_update=False, layout=dict(width="330px"), **narrow)
     self.upload = widgets.FileUpload(description="upload a picture", accept="image/*", layout=dict(width="160px"))
+    self.path = widgets.Text(placeholder="or its path, then Enter", continuous_update=False, layout=dict(width="240px"))
     self.message, self.caption = widgets.HTML(), widgets.HTML()
-    self.chooser = widgets.HBox([self.run, self.source, self.split, self.index, self.upload], layout=dict(flex_flow="row wrap"))
+    choices = [self.run, self.source, self.split, self.index, self.upload, self.path]
+    self.chooser = widgets.HBox(choices, layout=dict(flex_flow="row wrap"))
     self.when(self.run, self.change_run); self.when(self.split, self.change_split)
     for widget in (self.index, self.source): self.when(widget, self.read)
-    self.when(self.upload, self.take)
+    self.when(self.upload, self.take); self.when(self.path, self.open_path)
 
 # %% ../../nbs/08_show/01_explorer.ipynb #2da86f36
 @patch
 def make_results(self: Explorer):
     "What intervenes, and what is seen of it."
     self.ticks, self.legend = [], widgets.HBox(layout=dict(flex_flow="row wrap", align_items="center"))
+    self.saver, self.saved = widgets.Button(description="save what is seen", layout=dict(width="140px")), widgets.HTML()
+    self.saver.on_click(lambda _: self.save_here())
     self.all, self.none = (widgets.Button(description=f"{what} all", layout=dict(width="76px")) for what in ("keep", "drop"))
     self.all.on_click(lambda _: self.tick_all(True)); self.none.on_click(lambda _: self.tick_all(False))
     self.q = widgets.SelectionSlider(options=QUANTILES, description="q", layout=dict(width="330px"),
@@ -262,7 +268,7 @@ def make_results(self: Explorer):
     columns = [widgets.VBox([self.titles[n], p], layout=dict(margin="0 14px 0 0")) for n, p in self.pictures.items()]
     unlikely = widgets.HBox([self.q, self.score, self.hint], layout=dict(flex_flow="row wrap", margin="2px 0 2px 2px"))
     columns = widgets.HBox(columns, layout=dict(flex_flow="row wrap"))
-    self.results = widgets.VBox([self.legend, unlikely, columns, self.kept, self.predictions])
+    self.results = widgets.VBox([self.legend, unlikely, columns, self.kept, self.predictions, widgets.HBox([self.saver, self.saved])])
 
 # %% ../../nbs/08_show/01_explorer.ipynb #b30ee36a
 @patch
@@ -323,6 +329,7 @@ def open_run(
     self.model = model.requires_grad_(False)
     with self.quietly():
         self.make_ticks(K)
+        self.unused = unused_parts(run, K)
         self.offer_q(run)
         self.offer_splits(split)
         self.open_data()
@@ -339,7 +346,28 @@ def make_ticks(
     self.ticks = [widgets.Checkbox(True, description=f"part {k}", indent=False, layout=dict(width="112px")) for k in range(K)]
     for tick in self.ticks: self.when(tick, self.show)
     pairs = [widgets.HBox(pair, layout=dict(align_items="center", margin="0 6px 0 0")) for pair in zip(swatches, self.ticks)]
-    self.legend.children = [*pairs, widgets.HBox([self.all, self.none])]
+    self.hidden = widgets.HTML(layout=dict(margin="0 0 0 8px"))
+    self.legend.children = [*pairs, widgets.HBox([self.all, self.none, self.hidden])]
+
+# %% ../../nbs/08_show/01_explorer.ipynb #956b99f9
+def unused_parts(
+    run: Run,  # finished
+    K: int,  # number of its parts
+) -> set[int]:  # none where it is not known
+    "Parts that occur in no image that the run is reported on."
+    file = run.path("predictions.parquet")
+    if not file.is_file(): return set()
+    table = read_predictions(file)
+    return {k for k in range(K) if f"part_{k}" in table and not table[f"part_{k}"].any()}
+
+@patch
+def label_ticks(self: Explorer):
+    "What each part takes of the image; a part that occurs nowhere has no tick."
+    absent = [k for k, share in enumerate(self.view.shares) if k in self.unused and not share]
+    for k, (tick, share) in enumerate(zip(self.ticks, self.view.shares)):
+        tick.description = f"part {k}: {share:.0%}"
+        self.legend.children[k].layout.display = "none" if k in absent else None
+    self.hidden.value = f"hidden, in no image: {', '.join(map(str, absent))}" * bool(absent)
 
 # %% ../../nbs/08_show/01_explorer.ipynb #fa1b6329
 @patch
@@ -355,7 +383,7 @@ def offer_q(
     if not calibrated: self.q.value = 0.
     self.q.disabled = self.score.disabled = not calibrated
     how = ("q drops unlikely tokens, in a calibrated run: "
-           f"<code>papermill nbs/intervene.ipynb OUT.ipynb -p run {html.escape(self.run.value)}</code>")
+           f"<code>papermill nbs/evaluate.ipynb OUT.ipynb -p run {html.escape(self.run.value)}</code>")
     self.hint.value = self.hint.value or ("" if calibrated else how)
 
 # %% ../../nbs/08_show/01_explorer.ipynb #aaf3bc0e
@@ -396,9 +424,21 @@ def change_split(self: Explorer): self.open_data(); self.read()
 @patch
 def take(self: Explorer):
     "Take an uploaded picture."
-    if not self.upload.value: return
-    file = self.upload.value[0]
-    self.picture = file["name"], read_image(bytes(file["content"]), name=file["name"])
+    if self.upload.value: self.open_own(self.upload.value[0]["name"], bytes(self.upload.value[0]["content"]))
+
+@patch
+def open_path(self: Explorer):
+    "Take the picture of a path on the machine that runs the notebook."
+    if path := os.path.expanduser(self.path.value.strip()): self.open_own(Path(path).name, Path(path))
+
+@patch
+def open_own(
+    self: Explorer,
+    name: str,  # to be shown
+    source,  # a path, or a file's bytes
+):
+    "Take a picture of one's own, and show it."
+    self.picture = name, read_image(source, name=None if isinstance(source, Path) else name)
     with self.quietly(): self.source.value = OWN
     if self.model is not None: self.read()
 
@@ -408,18 +448,19 @@ def read(self: Explorer):
     "Look at the chosen image, and show it."
     self.look = self.view = None
     own, self.caption.value = self.source.value == OWN, ""
-    for widget, shown in ((self.upload, own), (self.index, not own), (self.split, not own and self.dataset is None)):
+    of_data = not own and self.dataset is None
+    for widget, shown in ((self.upload, own), (self.path, own), (self.index, not own), (self.split, of_data)):
         widget.layout.display = None if shown else "none"
     if self.model is None: raise ValueError("This run cannot be shown: choose another one.")
     if not own and self.data is None: raise ValueError(f"The data of this run is not there: choose {OWN!r}.")
     if own and self.picture is None:
-        self.results.layout.display, self.caption.value = "none", "Upload a picture: it is cut and scaled as the run's test images are."
+        self.results.layout.display = "none"
+        self.caption.value = "Upload a picture or give its path: it is cut and scaled as the run's test images are."
         return
     image, self.caption.value = self.own_image() if own else self.image_of_data()
     self.look = look_at(self.model, image, self.noted["mean"], self.noted["std"])
     self.show()
-    with self.quietly():
-        for k, (tick, share) in enumerate(zip(self.ticks, self.view.shares)): tick.description = f"part {k}: {share:.0%}"
+    with self.quietly(): self.label_ticks()
 
 # %% ../../nbs/08_show/01_explorer.ipynb #847065a3
 @patch
@@ -444,7 +485,7 @@ def show(self: Explorer):
     if self.look is None: return
     self.view = now = view(self.model, self.look, self.intervention)
     for name, widget in self.pictures.items(): widget.value = png(getattr(now, name))
-    self.titles["parts"].value = "parts that are kept"
+    self.titles["parts"].value, self.saved.value = "parts that are kept", ""
     self.titles["seen"].value = "what stage 2 sees" if now.two_stages else "where a part is strongest"
     self.kept.value, self.predictions.value = kept_html(now), predictions_html(now)
 
@@ -453,3 +494,31 @@ def _repr_mimebundle_(self: Explorer, **keywords):
     "The widget, and a sentence for those who read the page where nothing runs."
     bundle = super(Explorer, self)._repr_mimebundle_(**keywords)
     return bundle | {"text/plain": f"Explorer of {', '.join(name for _, name in self.run.options)}: live where a kernel runs, in Jupyter."}
+
+# %% ../../nbs/08_show/01_explorer.ipynb #1881e0c5
+@patch
+def save(
+    self: Explorer,
+    folder: str | Path = "",  # empty: below the run's own, named after the image and the intervention
+) -> Path:
+    "Write image.png, parts.png, seen.png, predictions.csv and shown.json. `ValueError` where nothing is shown."
+    if self.view is None: raise ValueError("Nothing is shown: choose an image first.")
+    own, now = self.source.value == OWN, self.intervention
+    image = self.picture[0] if own else f"{self.split.value or 'image'} {self.index.value}"
+    words = [Path(image).stem if own else image] + [now.name] * (now.name != "none")
+    name = re.sub(r"[^\w.-]+", "_", " ".join(words))[:80].strip("._-") or "picture"
+    folder = Path(folder).expanduser() if folder else run_folder(self.run.value) / "explored" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in self.pictures:
+        with atomic(folder / f"{part}.png") as file: file.write_bytes(png(getattr(self.view, part)))
+    said = pd.concat([table.assign(stage=stage) for stage, table in self.view.predictions.items()])
+    with atomic(folder / "predictions.csv") as file: said.to_csv(file, index=False)
+    kept = dict(zip(("before", "after"), self.view.kept))
+    write_json(folder / "shown.json", dict(run=self.run.value, image=image, drop_parts=now.drop_parts, q=now.q, score=now.score, kept=kept))
+    return folder
+
+@patch
+def save_here(self: Explorer):
+    "Save below the run's folder, and say where."
+    try: self.saved.value = f"saved in <code>{html.escape(str(self.save()))}</code>"
+    except (ValueError, OSError) as error: self.say(str(error))
