@@ -1439,6 +1439,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                     'ifam.paper.results.draws_of': ('09_paper/results.html#draws_of', 'ifam/paper/results.py'),
                                     'ifam.paper.results.images_of': ('09_paper/results.html#images_of', 'ifam/paper/results.py'),
                                     'ifam.paper.results.measure': ('09_paper/results.html#measure', 'ifam/paper/results.py'),
+                                    'ifam.paper.results.noted_metric': ('09_paper/results.html#noted_metric', 'ifam/paper/results.py'),
                                     'ifam.paper.results.tidy': ('09_paper/results.html#tidy', 'ifam/paper/results.py')},
             'ifam.paper.tables': { 'ifam.paper.tables.Kept': ('09_paper/tables.html#kept', 'ifam/paper/tables.py'),
                                    'ifam.paper.tables.Kept.real': ('09_paper/tables.html#kept.real', 'ifam/paper/tables.py'),

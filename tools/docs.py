@@ -33,7 +33,7 @@ def sections(root: Path) -> dict[str, dict[str, list[Path]]]:
     texts = [Path(p) for p in ('CONTRIBUTING.md', 'CHANGELOG.md') if (root/p).exists()]
     guide = {'Start': named(['index', *GUIDE]) + texts, 'Data': found('data_prep/*.ipynb') + found('data_prep/*.md')}
     guide |= {r.name[3:].title(): found(f'{r}/*.ipynb') for r in rooms if r.name[3:] != 'paper'}
-    paper = {'The grid': found('nbs/*_paper/*.ipynb') + named(['report', 'benchmark', 'robustness'])}
+    paper = {'The grid': found('nbs/*_paper/*.ipynb') + named(['report', 'photographs', 'benchmark', 'robustness'])}
     return dict(Guide=guide, Reproduction=paper | {n.title(): found(f'nbs/{n}/*.ipynb') for n in ('tables', 'figures')})
 
 
