@@ -175,7 +175,8 @@ def test_slurm_gets_the_submissions(grid, tmp_path):
         file.write_text(f"#!{sys.executable}\n{program}\n"); file.chmod(0o755)
     shutil.rmtree(grid.runs / "runs/waterbirds-erm-seed0")
     code, said = grid("--gpus", "2", "--workflow-profile", str(grid.code / "workflow/profiles/slurm"), "--default-resources", "slurm_account=science", "slurm_partition=gpus",
-                      "--latency-wait", "5", "--slurm-init-seconds-before-status-checks", "1", env=dict(STUB=str(jobs), PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}"))
+                      "--latency-wait", "5", "--slurm-init-seconds-before-status-checks", "1",
+                      only="waterbirds-erm-seed0", env=dict(STUB=str(jobs), PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}"))
     assert code == 0, said[-4000:] + "".join(f.read_text()[-1500:] for f in tmp_path.glob("jobs.*.log"))
     asked = [f.read_text() for f in jobs.iterdir()]
     training = next(a for a in asked if "rule_train" in a)
