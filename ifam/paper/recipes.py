@@ -84,9 +84,10 @@ def all_first_steps(
     on: list[str] = (),  # names of datasets; empty: all
     progress=None,  # such as tqdm: wraps the pairs
 ) -> dict[str, dict]:  # "dataset/method" to `first_steps`
-    "Every method on every dataset; where nothing is asked for, one that builds on another only on those that the grid trains it on."
+    "Every method on every dataset; where no method is asked for, each only on those that the grid trains it on."
     trained_on = lambda m: method_named(m).trained_on or TRAINED
-    pairs = [(d, m) for m in chosen or methods() for d in on or (TRAINED if chosen else trained_on(m))]
+    asked = lambda m: on or TRAINED if chosen else [d for d in trained_on(m) if not on or d in on]
+    pairs = [(d, m) for m in chosen or methods() for d in asked(m)]
     with tempfile.TemporaryDirectory() as root:
         found = {f"{d}/{m}": first_steps(m, d, Path(root) / "data", Path(root) / "runs")
                  for d, m in (progress(pairs) if progress else pairs)}
