@@ -184,7 +184,7 @@ def kept_html(
     "How much is kept, and what that means where nothing is."
     what = "Kept" if view.two_stages else "A part is strongest in"
     nothing = " Stage 2 answers without having seen anything of the image." if view.two_stages and not view.kept[1] else ""
-    if 0 < view.kept[1] < 0.02: nothing = " That is almost nothing: the answer hangs on a few tokens."
+    if view.two_stages and 0 < view.kept[1] < 0.02: nothing = " That is almost nothing: the answer hangs on a few tokens."
     before = f'<span style="opacity:.7">(before: {100 * view.kept[0]:.1f} %).{nothing}</span>'
     return f'<b>{what}: {100 * view.kept[1]:.1f} % of the tokens</b> {before}'
 
