@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..model.backbones import grid_size
 from ..model.calibration import parts_of
 from ..model.parts import similarity
-from ..model.two_stages import HasMask, ReadsTokens, repeat_mask
+from ..model.two_stages import HasMask, ReadsTokens, regrid
 from .interventions import leave_one_out, outputs_under
 
 # %% ../../nbs/07_analysis/01_attributions.ipynb #80df612c
@@ -119,10 +119,9 @@ def by_leaving_out(
     "What each discovered part is worth."
     whole, *less = outputs_under(model, images, leave_one_out(parts_of(model).K))
     loss = (whole.logits - torch.stack([out.logits for out in less])).gather(2, target.expand(len(less), -1)[..., None])[..., 0]  # K,B
-    own = nn.functional.one_hot(whole.part_maps.flatten(2).argmax(1), len(less) + 1)[..., :-1].to(loss.dtype)  # B,N,K
-    worth = (own * (loss.T / own.sum(1).clamp(min=1))[:, None]).sum(2)
-    large, small = token_grid(model), whole.part_maps.shape[2:]
-    return repeat_mask(worth, tuple(small), large) * (small[0] * small[1] / (large[0] * large[1]))
+    owner = regrid(whole.part_maps.flatten(2).argmax(1), tuple(whole.part_maps.shape[2:]), token_grid(model))
+    own = nn.functional.one_hot(owner, len(less) + 1)[..., :-1].to(loss.dtype)  # B,N,K
+    return (own * (loss.T / own.sum(1).clamp(min=1))[:, None]).sum(2)
 
 # %% ../../nbs/07_analysis/01_attributions.ipynb #7377792a
 def explanations(

@@ -20,6 +20,10 @@ from torchvision.transforms.v2.functional import center_crop, get_size, resize
 from ..core.pictures import read_image
 
 # %% ../../nbs/03_datasets/00_transforms.ipynb #b1eccda7
+def _by_pillow(mask, step):
+    "What a step makes of a mask of numbers from 0 to 255, as a picture."
+    return tv_tensors.Mask(np.array(step(Image.fromarray(np.asarray(mask, np.uint8))))).to(mask.dtype)
+
 class _Flip(v2.RandomHorizontalFlip):
     "Mirror half of the images. A point at x from the left edge lands at W - x; torchvision's W - 1 - x is for pixel centres."
     def transform(self, inpt, params):
@@ -30,7 +34,13 @@ class _Resize(v2.Resize):
     "torchvision's resize; a mask takes the pixel whose centre is nearest, as the image does."
     def transform(self, inpt, params):
         if not isinstance(inpt, tv_tensors.Mask): return super().transform(inpt, params)
-        return tv_tensors.Mask(resize(inpt.as_subclass(torch.Tensor)[None], self.size, InterpolationMode.NEAREST_EXACT)[0])
+        return _by_pillow(inpt, lambda mask: resize(mask, self.size, InterpolationMode.NEAREST))
+
+class _Affine(v2.RandomAffine):
+    "torchvision's rotation, shift and scale; a mask goes the way of its image."
+    def transform(self, inpt, params):
+        moved = super().transform
+        return _by_pillow(inpt, lambda mask: moved(mask, params)) if isinstance(inpt, tv_tensors.Mask) else moved(inpt, params)
 
 # %% ../../nbs/03_datasets/00_transforms.ipynb #ddba63da
 class Middle(v2.Transform):
@@ -111,7 +121,7 @@ def _finish(mean, std, *between):
     "The last steps of every transform: to a tensor in [0, 1], then zero mean and unit variance."
     return [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), *between, v2.Normalize(list(mean), list(std))]
 
-def _birds(size, finish, train, moves=(v2.RandomAffine(90, translate=(.2, .2), scale=(.8, 1.2)),)):
+def _birds(size, finish, train, moves=(_Affine(90, translate=(.2, .2), scale=(.8, 1.2)),)):
     shorter = _Resize(size, InterpolationMode.BILINEAR, antialias=True)
     if not train: return Transform([Middle(), shorter, v2.CenterCrop(size), *finish()])
     return Transform([Middle(), shorter, _Flip(.5), *moves, v2.RandomCrop(size), *finish(_Planckian(.8))])

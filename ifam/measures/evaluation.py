@@ -59,16 +59,21 @@ def predict_each(
     was_training = model.training
     model.eval()
     if hasattr(model, "classes") and hasattr(dataset, "as_learnt"): dataset = dataset.as_learnt(model.classes, dataset.groups)
-    mine, device = list(range(rank, len(dataset), world)), device_named(device, model)
+    mine, device = range(rank, len(dataset), world), device_named(device, model)
     loader = DataLoader(Subset(dataset, mine), batch_size, num_workers=workers)
-    batches = []
+    tables, done = [], 0
     for batch in progress(loader) if progress else loader:
         also = {name: batch[name].to(device) for name in getattr(model, "reads", ())}
-        batches.append([rows(out, batch) for out in outputs(batch["image"].to(device), **also)])
+        said = [rows(out, batch) for out in outputs(batch["image"].to(device), **also)]
+        # the whole table is made once and filled: joining pieces would take three times its memory
+        tables = tables or [dict(index=np.array(mine)) | {c: np.empty(len(mine), column.dtype) for c, column in t.items()} for t in said]
+        for table, part in zip(tables, said):
+            for c, column in part.items(): table[c][done:done + len(part)] = column
+        done += len(batch["image"])
     model.train(was_training)
-    tables = gather([pd.concat(t, ignore_index=True).assign(index=mine) for t in zip(*batches)], world)
+    tables = gather([pd.DataFrame(t, copy=False) for t in tables], world)
     if not tables: raise ValueError("There is no image to predict.")
-    return [t.sort_values("index", ignore_index=True)[["index", *(c for c in t.columns if c != "index")]] for t in tables]
+    return tables if world == 1 else [t.sort_values("index", ignore_index=True) for t in tables]
 
 # %% ../../nbs/05_measures/01_evaluation.ipynb #f2841343
 def predict(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RELEASE_NAMES', 'kept_patches', 'positions', 'packed_class_token', 'MaskedViT', 'Output', 'ReadsTokens', 'HasMask',
-           'repeat_mask', 'distinct', 'IFAM', 'part_role', 'release_name', 'from_release', 'vit_of']
+           'regrid', 'distinct', 'IFAM', 'part_role', 'release_name', 'from_release', 'vit_of']
 
 # %% ../../nbs/02_model/05_two_stages.ipynb #9911901c
 import importlib, re
@@ -142,17 +142,17 @@ class HasMask(Protocol):
         "The masks of images, and the classifier with these masks held fixed."
 
 # %% ../../nbs/02_model/05_two_stages.ipynb #ebcb6f47
-def repeat_mask(
+def regrid(
     mask: Tensor,  # B,N on one grid
     small: tuple[int, int],  # that grid
-    large: tuple[int, int],  # a grid whose sides are multiples of its sides
+    large: tuple[int, int],  # another over the same image, with no fewer rows and columns
 ) -> Tensor:  # B,M on the other
-    "A mask from a smaller image, each value repeated onto stage 2's grid."
+    "A mask from a smaller image on stage 2's grid, where a token takes the value of the one that lies under its centre. `ValueError` if smaller."
     if small == large: return mask
-    times = [b // a for a, b in zip(small, large)]
-    if any(a * t != b or t < 1 for a, b, t in zip(small, large, times)):
-        raise ValueError(f"Stage 1's grid {small} does not divide stage 2's grid {large}: choose sizes that are multiples.")
-    return mask.unflatten(1, small).repeat_interleave(times[0], 1).repeat_interleave(times[1], 2).flatten(1)
+    if any(a > b for a, b in zip(small, large)):
+        raise ValueError(f"Stage 1's grid {small} is finer than stage 2's grid {large}: let stage 1 see a smaller image.")
+    under = [((torch.arange(b, device=mask.device) + .5) * (a / b)).long() for a, b in zip(small, large)]
+    return mask.unflatten(1, small)[:, under[0][:, None], under[1]].flatten(1)
 
 # %% ../../nbs/02_model/05_two_stages.ipynb #df092026
 def distinct(
@@ -176,7 +176,7 @@ class _TwoStages(nn.Module):
     ):
         super().__init__()
         self.stage1, self.stage2, self.part_dropout, self.soft_masks = stage1, stage2, part_dropout, soft_masks
-        repeat_mask(torch.zeros(1, stage1.vit.patch_embed.num_patches), grid_size(stage1.vit), grid_size(stage2.vit))  # fails early
+        regrid(torch.zeros(1, stage1.vit.patch_embed.num_patches), grid_size(stage1.vit), grid_size(stage2.vit))  # fails early
 
     @property
     def K(self) -> int: return self.stage1.K
@@ -189,7 +189,7 @@ class _TwoStages(nn.Module):
         "What stage 2 is shown of a batch."
         maps, p = first.mask_maps.flatten(2), self.part_dropout if self.training else 0.0
         mask = soft_mask(maps, p) if soft else binary_mask(maps, p, self.stage2.straight_through != "none" and self.training)
-        return repeat_mask(mask, grid_size(self.stage1.vit), grid_size(self.stage2.vit))
+        return regrid(mask, grid_size(self.stage1.vit), grid_size(self.stage2.vit))
 
     def set_thresholds(
         self,
