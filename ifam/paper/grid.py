@@ -45,7 +45,7 @@ NETWORKS = dict(  # ERM on another network; and networks that are evaluated on I
     vitb_in1k=dict(backbone="deit3_base_patch16_224.fb_in1k"), vitl_in1k=dict(backbone="deit3_large_patch16_224.fb_in1k"))
 # of methods without parts: the backbone frozen; masks found without labels
 ROW_VARIANTS = ABLATIONS | NETWORKS | dict(
-    frozen=dict(freeze=True), found=dict(masks="found"), uncorrelated=dict(correlation=0.5))
+    frozen=dict(freeze=True), found=dict(masks="found"), uncorrelated=dict(correlation=0.5), coarse_to_fine=dict(stage1_size=252))
 
 # %% ../../nbs/09_paper/01_grid.ipynb #01c79763
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ GRID = dict(  # dataset: rows of method, numbers of parts, variant
     waterbirds=[("erm", (0,), "frozen"), ("erm", (0,), ""),
                 *((m, (0,), v) for m in ("early_mask", "late_mask") for v in ("", "found")),
                 ("pdiscoformer", (4, 8, 16), ""), ("ifam", (1, 4, 8, 16), ""), ("erm", (0,), "resnet50"), ("erm", (0,), "vitb"),
-                ("erm", (0,), "uncorrelated"), ("ifam", (8,), "gradient_none")],
+                ("erm", (0,), "uncorrelated"), ("ifam", (8,), "gradient_none"), ("ifam", (8,), "coarse_to_fine")],
     metashift=[("erm", (0,), "frozen"), ("erm", (0,), ""), ("early_mask", (0,), "found"), ("late_mask", (0,), "found"),
                ("pdiscoformer", (2, 4, 8), ""), ("ifam", (1, 2, 4, 8), ""), ("erm", (0,), "resnet50"), ("erm", (0,), "vitb")],
     cub=[(method, (0,), variant) for method in ("erm", "early_mask", "late_mask") for variant in ("frozen", "")]
-        + [("pdiscoformer", (4, 8, 16), ""), ("ifam", (1, 4, 8, 16), "")],
+        + [("pdiscoformer", (4, 8, 16), ""), ("ifam", (1, 4, 8, 16), ""), ("ifam", (8,), "coarse_to_fine")],
     siim_acr=[("erm", (0,), "frozen"), ("erm", (0,), ""), ("pdiscoformer", (8,), ""), ("ifam", (8,), ""), ("erm", (0,), "resnet50")],
     imagenet=[("erm", (0,), ""), ("pdiscoformer", (1,), ""), ("ifam", (1,), ""), ("erm", (0,), "dinov2_vitl"),
               *(("published", (0,), v) for v in NETWORKS if v.endswith("_in1k"))])
@@ -134,13 +134,13 @@ class Profile:
     "How the list of runs is carried out."
     preset: str  # of `ifam.core.config`
     seeds: int = 1
-    settings: dict = dataclasses.field(default_factory=dict)  # dataset, K16 or "" for all, to settings that differ from the preset
+    settings: dict = dataclasses.field(default_factory=dict)  # dataset, variant, K16 or "" for all, to settings that differ from the preset
     only: tuple = ()  # words of run names; empty: all
     tuned: bool = False  # whether learning rates are chosen by tries, see `tries`
 
 LESS = dict(image_size=96, batch_size=8, micro_batch=8, lr_prototypes=3e-3, lr_modulation=3e-2, prototype_scale=0.1, w_presence=1.5)
 PROFILES = dict(
-    paper=Profile("paper"), small=Profile("small"),
+    paper=Profile("paper"), small=Profile("small", settings={"coarse_to_fine": dict(stage1_size=112)}),
     demo=Profile("demo", 3, tuned=True, settings={
         "": LESS | dict(epochs=2),
         "waterbirds": dict(twin_size=0.4),
@@ -148,6 +148,7 @@ PROFILES = dict(
         "metashift": dict(epochs=1),
         "siim_acr": dict(twin_size=0.5),
         "imagenet": dict(epochs=3),
+        "coarse_to_fine": dict(stage1_size=48),
         "K16": dict(prototype_scale=0.05, w_presence=2.5)}),
     quick=Profile("demo", 1, {"": LESS | dict(epochs=1, twin_size=0.02)}, (
         "waterbirds-erm-seed", "waterbirds-pdiscoformer-K4", "waterbirds-ifam-K4", "waterbirds-ifam-K16",
@@ -238,7 +239,8 @@ def settings_of(
     p = PROFILES[profile]
     out = dict(preset=p.preset, dataset=run.dataset, method=run.method, seed=run.seed)
     of_profile = p.settings.get("", {}) | p.settings.get(run.dataset, {}) | p.settings.get(f"K{run.K}", {})
-    out |= {k: v for k, v in of_profile.items() if k in setting_names(run.method)} | ROW_VARIANTS.get(run.variant, {})
+    of_variant = ROW_VARIANTS.get(run.variant, {}) | (p.settings.get(run.variant, {}) if run.variant else {})
+    out |= {k: v for k, v in of_profile.items() if k in setting_names(run.method)} | of_variant
     if run.K: out["K"] = run.K
     if data: out["data"] = str(place(data, run.dataset))
     if data and "rad-dino" in needs(run, profile): out["weights"] = str(place(data, "rad-dino"))
