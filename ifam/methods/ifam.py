@@ -23,7 +23,7 @@ class IFAMOptions(PartOptions):
     method: str = "ifam"
     stage1_backbone: str = ""  # another ViT for stage 1
     stage1_weights: str = ""  # its weights
-    stage1_size: int = 0  # pixels that stage 1 sees; 0: image_size
+    stage1_size: int = 0  # pixels that stage 1 sees, at most image_size (coarse to fine); 0: image_size
     part_dropout: float = 0.3  # part dropout of the mask
     straight_through: str = "exact"  # exact, removal, derivative or none
     soft_masks: bool = False  # ablation: soft instead of binary masks

@@ -147,7 +147,7 @@ def regrid(
     small: tuple[int, int],  # that grid
     large: tuple[int, int],  # another over the same image, with no fewer rows and columns
 ) -> Tensor:  # B,M on the other
-    "A mask from a smaller image on stage 2's grid, where a token takes the value of the one that lies under its centre. `ValueError` if smaller."
+    "A mask from a smaller image on stage 2's grid: a token takes the value that lies under its centre. `ValueError` for a coarser grid."
     if small == large: return mask
     if any(a > b for a, b in zip(small, large)):
         raise ValueError(f"Stage 1's grid {small} is finer than stage 2's grid {large}: let stage 1 see a smaller image.")
