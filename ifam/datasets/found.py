@@ -9,7 +9,7 @@ __all__ = ['FOUND_RECIPE', 'THRESHOLD', 'SEEDED', 'DEMO_TRAINING', 'PACKAGES', '
            'found_masks']
 
 # %% ../../nbs/03_datasets/10_found.ipynb #f3b711d3
-import hashlib, json, os, platform
+import hashlib, json, os, platform, warnings
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -349,11 +349,10 @@ def found_masks(
     progress=None,  # called with (masks there, in all)
     **train,  # of `train_found`: iterations, batch_size, image_size, seeded, seed
 ) -> Path:  # the folder of masks
-    "Make FOUND's masks of a folder of images, as far as they are missing. Raises as `image_files`, `decoder_of` and `read_image` do."
+    "Make FOUND's masks of images, as far as they are missing; warn of empty ones. Raises as `image_files`, `decoder_of` and `read_image`."
     images, out = image_files(folder), Path(out or mask_folder(folder))
     how = dict(iterations=500, batch_size=50, image_size=224, seeded=SEEDED, seed=0) | train
-    masked = 'the images that are masked'
-    taught_on = 'DUTS-TR' if duts else masked if teach is None else f'{len(teach)} of {masked}'
+    taught_on = 'DUTS-TR' if duts else ('' if teach is None else f'{len(teach)} of ') + 'the images that are masked'
     made = dict(trained_on=taught_on, trained_in=Path(duts or folder).absolute().name, **how)
     if decoder: made = dict(trained_on='DUTS-TR, by the authors of FOUND', decoder_sha256=weights_digest(released_decoder(decoder)))
     settings = dict(backbone=backbone, weights_sha256=weights_digest(vit), **made,
@@ -361,10 +360,15 @@ def found_masks(
     shown = lambda: list(image_files(duts).values()) if duts else teach or list(images.values())
     taught = lambda: train_found(vit, shown(), **how, workers=workers, progress=training)
     found = decoder_of(out, settings, lambda: released_decoder(decoder) if decoder else taught()).to(next(vit.parameters()).device)
+    empty = []
     for n, (name, file) in enumerate(images.items(), 1):
         if not (out/name).exists():
             mask, part = object_mask(found, vit, file, size, refine, largest), BytesIO()
             Image.fromarray(np.uint8(255) * mask).save(part, 'PNG')
             _keep(out/name, part.getvalue())
+            empty.append(not mask.any())
         if progress: progress(n, len(images))
+    if sum(empty) > len(empty) / 10:
+        warnings.warn(f'{sum(empty)} of {len(empty)} new masks in {out} are empty: this backbone does not tell objects from what is around '
+                      'them. Train the decoder on other images (duts=), or take another backbone.')
     return out
