@@ -88,7 +88,7 @@ def as_mask(
 ) -> tv_tensors.Mask:  # (H, W) uint8: 1 on the object
     "A segmentation as 0 and 1. Raises `ValueError` where the size is not the image's."
     if inside.dtype.kind not in 'biuf': raise ValueError(f'{path} should hold numbers, and holds {inside.dtype}')
-    if not np.isfinite(inside).all(): raise ValueError(f'{path} holds values that are not finite')
+    if inside.dtype.kind == 'f' and not np.isfinite(inside).all(): raise ValueError(f'{path} holds values that are not finite')
     if inside.ndim != 2: raise ValueError(f'{path} should be a mask of rows and columns, and has the shape {inside.shape}')
     if size is not None and inside.shape[::-1] != tuple(size):
         raise ValueError(f'{path} is {inside.shape[1]} x {inside.shape[0]}, but its image is {size[0]} x {size[1]}')

@@ -112,7 +112,11 @@ class Transform:
         if self.image_only and len(packed) > 1:
             raise ValueError(f'this augmentation cannot move {", ".join(list(packed)[1:])} with the image: '
                              'use the transform for evaluation')
-        return _unpack(item, self.steps(packed))
+        steps = list(self.steps.transforms)
+        colours = next((i for i, step in enumerate(steps) if isinstance(step, v2.PILToTensor)), len(steps))
+        for step in steps[:colours]: packed = step(packed)
+        for step in steps[colours:]: packed['image'] = step(packed['image'])  # the rest of the record has no colours
+        return _unpack(item, packed)
 
     def __repr__(self): return f'Transform({", ".join(map(repr, self.steps.transforms))})'
 

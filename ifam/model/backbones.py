@@ -267,7 +267,7 @@ def create(
 def unfuse_attention(
     model: nn.Module,  # holds timm's attention, changed in place
 ):
-    "Attention in parts, as the backward pass of the fused one takes over twice as long on CPU (torch 2.11). The values agree to rounding."
+    "Attention in parts: in bfloat16 on a CPU the fused one takes twice as long (torch 2.11). The values agree to rounding."
     for module in model.modules():
         if isinstance(module, Attention): module.fused_attn = False
 

@@ -123,25 +123,34 @@ class MaskSignal(torch.autograd.Function):
         return grad, mask_gradient(grad, *ctx.saved_tensors, ctx.scale, ctx.form).to(ctx.dtype), None, None, None, None, None, None
 
 # %% ../../nbs/02_model/02_masks.ipynb #83487ec2
+def _switched_product(product, weight, kept, form):
+    "What switching each token j does to each row i, from e^l / Z and its product with dL/do_i . (v_j - o_i)."
+    if form == "removal": return product / torch.where(kept, (1 - weight).clamp_(min=1e-4), 1 + weight)
+    return product if form == "derivative" else torch.where(kept, product, product / (1 + weight))  # e^l / (Z + e^l) where masked
+
 class WrittenOut(torch.autograd.Function):
-    "Attention to what is allowed, by matrices; the mask's gradient is made of the same products."
+    "Attention to what is allowed, on a CPU. The backward pass is by matrices, and the mask's gradient is made of the same products."
     @staticmethod
     def forward(ctx, q, k, v, mask, allowed, kept, scale, form):
-        ctx.save_for_backward(q, k, v, allowed, kept)
+        bias = torch.zeros_like(allowed, dtype=q.dtype).masked_fill_(~allowed, -torch.inf).expand(-1, -1, q.shape[2], -1)
+        out, log_sum = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, attn_mask=bias, scale=scale)
+        ctx.save_for_backward(q, k, v, out, log_sum, allowed, kept)
         ctx.scale, ctx.form, ctx.dtype = scale, form, mask.dtype
-        return _log_weights(q, k, allowed, scale).exp().masked_fill(~allowed, 0).to(v.dtype) @ v
+        return out
 
     @staticmethod
     def backward(ctx, grad):
-        q, k, v, allowed, kept = ctx.saved_tensors
-        logits = _log_weights(q, k, allowed, ctx.scale)
-        weight = logits.exp().masked_fill(~allowed, 0)  # again, rather than kept from the forward pass: T*T numbers a head and layer
-        push = _centred(grad, v, weight)
-        back, mask = (weight * push * ctx.scale).to(q.dtype), None
+        q, k, v, out, log_sum, allowed, kept = ctx.saved_tensors
+        kind, mask = torch.promote_types(q.dtype, torch.float32), None
+        weight = (q @ k.mT).to(kind).mul_(ctx.scale).sub_(log_sum.to(kind)[..., None]).exp_()  # e^l / Z, also where masked
+        push = (grad @ v.mT).to(kind).sub_((grad * out).sum(-1, keepdim=True, dtype=kind))  # dL/do_i . (v_j - o_i)
+        product = weight * push
         if ctx.form != "none":
-            factors = _switched(logits, push, kept, ctx.form)
-            mask = torch.einsum("bhij,bhij,bi->bj", *factors, kept.to(logits.dtype)).to(ctx.dtype)
-        return back @ k, back.mT @ q, weight.to(v.dtype).mT @ grad, mask, None, None, None, None
+            switched = _switched_product(product, weight, kept[:, None, None], ctx.form)
+            mask = (kept[:, None, None].to(kind) @ switched).sum((1, 2)).to(ctx.dtype)
+        back, weight = (x.masked_fill_(~allowed, 0) for x in (product, weight))
+        back, weight = back.mul_(ctx.scale).to(q.dtype), weight.to(v.dtype)
+        return back @ k, back.mT @ q, weight.mT @ grad, mask, None, None, None, None
 
 # %% ../../nbs/02_model/02_masks.ipynb #dbb6b8ed
 class MaskedAttention:
@@ -160,9 +169,10 @@ class MaskedAttention:
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, scale: float) -> Tensor:  # B,h,T,d each
         learning = torch.is_grad_enabled() and (self.teaching or q.requires_grad)
-        if learning and not q.is_cuda and q[..., 0].numel() * q.shape[2] <= 2 ** 24:
-            form = self.form if self.teaching else "none"
-            return WrittenOut.apply(q, k, v, self.signal, self.allowed, self.kept, scale, form)
+        q, k = q.to(v.dtype), k.to(v.dtype)  # autocast leaves normalised queries and keys in float32
+        pays = learning and q.device.type == "cpu" and (self.teaching or q.dtype == torch.bfloat16)
+        if pays and q[..., 0].numel() * q.shape[2] <= 2 ** 22:
+            return WrittenOut.apply(q, k, v, self.signal, self.allowed, self.kept, scale, self.form if self.teaching else "none")
         output = F.scaled_dot_product_attention(q, k, v, attn_mask=self.allowed, scale=scale)
         if not self.teaching: return output
         return MaskSignal.apply(output, self.signal, q.detach(), k.detach(), v.detach(), self.kept, scale, self.form)

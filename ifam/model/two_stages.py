@@ -21,7 +21,7 @@ from timm.models.vision_transformer import VisionTransformer
 from ..core.config import Config
 from .backbones import check_vit, create, grid_size, load_vit, read_state_dict
 from .masks import MaskedAttention, PackedAttention, SoftAttention, binary_mask, make_selective, soft_mask
-from .parts import PartDiscovery, Stage1Output, run_blocks
+from .parts import TOKENS, PartDiscovery, Stage1Output, in_pieces, run_blocks
 
 # %% ../../nbs/02_model/05_two_stages.ipynb #b67409d4
 def kept_patches(
@@ -56,10 +56,14 @@ def packed_class_token(
     kept: Tensor,  # M,N bool
     owner: Tensor | None = None,  # M index of the image that each mask belongs to; None: one mask an image, in order
 ) -> Tensor:  # M,D before the final norm
-    "Class tokens from one sequence that holds the prefix and kept tokens of every mask."
+    "Class tokens from one sequence that holds the prefix and kept tokens of every mask; on a processor from several, see `in_pieces`."
     prefix, P = positions(vit)[0], vit.num_prefix_tokens
-    row, token = kept.nonzero(as_tuple=True)
     lengths = kept.sum(1) + P
+    if in_pieces(images) and len(kept) > 1 and lengths.sum() > TOKENS:
+        half = len(kept) // 2
+        owner = torch.arange(len(kept)) if owner is None else owner
+        return torch.cat([packed_class_token(vit, images, kept[some], owner[some]) for some in (slice(half), slice(half, None))])
+    row, token = kept.nonzero(as_tuple=True)
     starts = lengths.cumsum(0) - lengths
     patches = kept_patches(vit, images, row if owner is None else owner[row], token)
     x = patches.new_empty(int(lengths.sum()), patches.shape[1])

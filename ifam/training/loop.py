@@ -170,7 +170,7 @@ def start(
     model = self.method.build(len(self.train.classes))
     if self.phase.start != "fresh": model.load_state_dict(self.weights.state_dict())
     self.method.ready(model)
-    if self.fabric.device.type == "cpu": unfuse_attention(model)
+    if self.fabric.device.type == "cpu" and self.config.precision == "bf16-mixed": unfuse_attention(model)
     optimizer = self.method.optimizer(parameter_groups(model, self.config, len(self.train)))
     if self.config.compile: model.compile()
     self.model, self.best, self.total = model, {}, 0  # the moving average warms up anew
