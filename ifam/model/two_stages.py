@@ -21,7 +21,7 @@ from timm.models.vision_transformer import VisionTransformer
 from ..core.config import Config
 from .backbones import check_vit, create, grid_size, load_vit, read_state_dict
 from .masks import MaskedAttention, PackedAttention, SoftAttention, binary_mask, make_selective, soft_mask
-from .parts import TOKENS, PartDiscovery, Stage1Output, in_pieces, run_blocks
+from .parts import PIECE, PartDiscovery, Stage1Output, in_pieces, run_blocks
 
 # %% ../../nbs/02_model/05_two_stages.ipynb #b67409d4
 def kept_patches(
@@ -59,7 +59,7 @@ def packed_class_token(
     "Class tokens from one sequence that holds the prefix and kept tokens of every mask; on a processor from several, see `in_pieces`."
     prefix, P = positions(vit)[0], vit.num_prefix_tokens
     lengths = kept.sum(1) + P
-    if in_pieces(images) and len(kept) > 1 and lengths.sum() > TOKENS:
+    if in_pieces(images) and len(kept) > 1 and lengths.sum() > PIECE:
         half = len(kept) // 2
         owner = torch.arange(len(kept)) if owner is None else owner
         return torch.cat([packed_class_token(vit, images, kept[some], owner[some]) for some in (slice(half), slice(half, None))])
