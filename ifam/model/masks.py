@@ -142,7 +142,8 @@ class WrittenOut(torch.autograd.Function):
     def backward(ctx, grad):
         q, k, v, out, log_sum, allowed, kept = ctx.saved_tensors
         kind, mask = torch.promote_types(q.dtype, torch.float32), None
-        weight = (q @ k.mT).to(kind).mul_(ctx.scale).sub_(log_sum.to(kind)[..., None]).exp_()  # e^l / Z, also where masked
+        # e^l / Z, also where masked: there it may be anything, but beyond e^40 its share e^l / (Z + e^l) is 1 in any precision
+        weight = (q @ k.mT).to(kind).mul_(ctx.scale).sub_(log_sum.to(kind)[..., None]).clamp_(max=40).exp_()
         push = (grad @ v.mT).to(kind).sub_((grad * out).sum(-1, keepdim=True, dtype=kind))  # dL/do_i . (v_j - o_i)
         product = weight * push
         if ctx.form != "none":
