@@ -1387,6 +1387,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                     'ifam.paper.figures.shared_colours': ('09_paper/figures.html#shared_colours', 'ifam/paper/figures.py')},
             'ifam.paper.grid': { 'ifam.paper.grid.Planned': ('09_paper/grid.html#planned', 'ifam/paper/grid.py'),
                                  'ifam.paper.grid.Planned.name': ('09_paper/grid.html#planned.name', 'ifam/paper/grid.py'),
+                                 'ifam.paper.grid.Planned.row': ('09_paper/grid.html#planned.row', 'ifam/paper/grid.py'),
                                  'ifam.paper.grid.Profile': ('09_paper/grid.html#profile', 'ifam/paper/grid.py'),
                                  'ifam.paper.grid.ablation_run': ('09_paper/grid.html#ablation_run', 'ifam/paper/grid.py'),
                                  'ifam.paper.grid.carried_out': ('09_paper/grid.html#carried_out', 'ifam/paper/grid.py'),
