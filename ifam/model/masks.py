@@ -48,29 +48,23 @@ def soft_mask(
     return part_dropout(part_maps, p).amax(1)
 
 # %% ../../nbs/02_model/02_masks.ipynb #1c69074e
-def _log_weights(q, k, allowed, scale):
-    "Logarithms of attention weights B,h,i,j, and of what a token that is not allowed would weigh, at least in float32."
-    logits = (q @ k.mT).to(torch.promote_types(q.dtype, torch.float32)) * scale
-    return logits - logits.masked_fill(~allowed, -torch.inf).logsumexp(-1, keepdim=True)
+def _weights(logits, log_sum):
+    """e^l / Z, also of a token that is masked: there it may be anything, but beyond e^40 its share e^l / (Z + e^l) is 1 in any precision."""
+    return logits.sub_(log_sum).clamp_(max=40).exp_()
 
-def _centred(grad, v, weight):
-    "dL/do_i . (v_j - o_i), B,h,i,j."
-    push = (grad @ v.mT).to(weight.dtype)
-    return push - (push * weight).sum(-1, keepdim=True)
-
-def _switched(logits, push, kept, form):
-    "What switching each token j does to each row i, as two factors B,h,i,j, from log weights and dL/do_i . (v_j - o_i)."
-    weight = logits.exp()  # e^l / Z
-    if form == "removal": push = torch.where(kept[:, None, None], push / (1 - weight).clamp(min=1e-4), push)
-    if form != "derivative": weight = torch.where(kept[:, None, None], weight, logits.sigmoid())  # e^l / (Z + e^l) where masked
-    return weight, push
+def _switched(product, weight, kept, form):
+    "What switching each token j does to each row i, B,h,i,j, from e^l / Z and its product with dL/do_i . (v_j - o_i)."
+    if form == "removal": return product / torch.where(kept, (1 - weight).clamp_(min=1e-4), 1 + weight)
+    return product if form == "derivative" else torch.where(kept, product, product / (1 + weight))  # e^l / (Z + e^l) where masked
 
 def _row_chunk(grad, q, k, v, kept, valid, scale, form):
-    "Gradient to the mask from some rows i, in float32: B,T."
-    allowed = kept[:, None, None]
-    logits = _log_weights(q, k, allowed, scale)
-    push = _centred(grad, v, logits.exp().masked_fill(~allowed, 0))
-    return torch.einsum("bhij,bhij,bi->bj", *_switched(logits, push, kept, form), valid)
+    "Gradient to the mask from some rows i, at least in float32: B,T."
+    allowed, logits = kept[:, None, None], (q @ k.mT) * scale
+    weight = _weights(logits, logits.masked_fill(~allowed, -torch.inf).logsumexp(-1, keepdim=True))
+    push = grad @ v.mT
+    push = push - (push * weight.masked_fill(~allowed, 0)).sum(-1, keepdim=True)  # dL/do_i . (v_j - o_i)
+    return torch.einsum("bhij,bi->bj", _switched(weight * push, weight, allowed, form), valid)
+
 
 # %% ../../nbs/02_model/02_masks.ipynb #912a2238
 def matrix_mask_gradient(
@@ -126,23 +120,17 @@ class MaskSignal(torch.autograd.Function):
 # %% ../../nbs/02_model/02_masks.ipynb #83487ec2
 WRITTEN = 2 ** 21  # numbers that are written out at once: what a processor's cache holds
 
-def _switched_product(product, weight, kept, form):
-    "What switching each token j does to each row i, from e^l / Z and its product with dL/do_i . (v_j - o_i)."
-    if form == "removal": return product / torch.where(kept, (1 - weight).clamp_(min=1e-4), 1 + weight)
-    return product if form == "derivative" else torch.where(kept, product, product / (1 + weight))  # e^l / (Z + e^l) where masked
-
 def _index(rows, x): return rows[:, None, :, None].expand(-1, x.shape[1], -1, x.shape[3])
 def _of_rows(x, rows): return x.gather(2, _index(rows, x))
 
 def _written_out(grad, q, out, log_sum, k, v, allowed, kept, kept_rows, scale, form):
     "Gradients to some rows' queries, to keys and values, and to the mask, None without a form."
     kind, mask = torch.promote_types(q.dtype, torch.float32), None
-    # e^l / Z, also where masked: there it may be anything, but beyond e^40 its share e^l / (Z + e^l) is 1 in any precision
-    weight = (q @ k.mT).to(kind).mul_(scale).sub_(log_sum.to(kind)).clamp_(max=40).exp_()
+    weight = _weights((q @ k.mT).to(kind).mul_(scale), log_sum.to(kind))
     push = (grad @ v.mT).to(kind).sub_((grad * out).sum(-1, keepdim=True, dtype=kind))  # dL/do_i . (v_j - o_i)
     product = weight * push
     if form != "none":
-        switched = _switched_product(product, weight, kept[:, None, None], form)
+        switched = _switched(product, weight, kept[:, None, None], form)
         mask = (kept_rows[:, None, None].to(kind) @ switched).sum((1, 2))
     back, weight = (x.masked_fill_(~allowed, 0) for x in (product, weight))
     back, weight = back.mul_(scale).to(q.dtype), weight.to(v.dtype)
@@ -171,7 +159,7 @@ class WrittenOut(torch.autograd.Function):
             for a in (slice(i, i + heads) for i in range(0, h, heads)):
                 of = [_of_rows(x[b, a], rows) for x in (grad, q, out, log_sum[..., None])]
                 back, dk[b, a], dv[b, a], switched = _written_out(*of, k[b, a], v[b, a], *reads, ctx.scale, ctx.form)
-                dq[b, a] = dq[b, a].scatter(2, _index(rows, back), back)
+                dq[b, a].scatter_(2, _index(rows, back), back)
                 if mask is not None: mask[b] += switched
         return dq, dk, dv, None if mask is None else mask.to(ctx.dtype), None, None, None, None
 
