@@ -1,4 +1,5 @@
 """The committed tables are what the committed predictions say."""
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -6,7 +7,7 @@ from conftest import ROOT
 from ifam.paper import results
 from ifam.paper import tables
 from ifam.paper.claims import judged
-from ifam.paper.grid import runs_of
+from ifam.paper.grid import carried_out, runs_of
 from ifam.paper.tables import Kept
 
 GRID = ROOT / "figures" / "demo"
@@ -35,6 +36,15 @@ def test_every_number_of_the_papers_tables_is_computed_from_the_predictions(tabl
     again = tables.cells(table, kept, committed[ours][["table", "dataset", "method", "K", "intervention", "metric", "value", "note"]].to_dict("records"))
     for column in ("value", "sd", "low", "high", "n", "seeds"): pd.testing.assert_series_equal(again[column], committed[column], check_dtype=False, atol=1e-6)
     assert tables.markdown(tables.readable(again)) in (GRID / f"table_{table}.md").read_text()
+
+
+def test_no_cell_is_empty_that_the_kept_runs_can_fill(kept):
+    planned = {r.name for r in runs_of("demo")}
+    for row in [r for t in tables.paper()["table"].unique() for r in [*tables.paper().query("table == @t").to_dict("records"), *tables.ours(t)]]:
+        runs = {carried_out(r, "demo").name for r in tables.runs_for(row["method"], row["dataset"], row["K"], 3)}
+        assert runs & planned, f"no run of the demo's grid is behind {row}"
+        measured = [kept.runs[n].predictions(row["dataset"], tables.intervention_name(row["intervention"])) for n in runs & kept.runs.keys()]
+        if any(rows is not None for rows in measured): assert not np.isnan(tables.cell(row, kept)["value"]), row
 
 
 def test_the_results_table_is_computed_from_the_predictions(kept):

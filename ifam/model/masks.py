@@ -49,7 +49,7 @@ def soft_mask(
 
 # %% ../../nbs/02_model/02_masks.ipynb #1c69074e
 def _weights(logits, log_sum):
-    """e^l / Z, also of a token that is masked: there it may be anything, but beyond e^40 its share e^l / (Z + e^l) is 1 in any precision."""
+    "e^l / Z, of a masked token too: that may be anything, but beyond e^40 its share e^l / (Z + e^l) is 1 in any precision."
     return logits.sub_(log_sum).clamp_(max=40).exp_()
 
 def _switched(product, weight, kept, form):
@@ -136,6 +136,8 @@ def _written_out(grad, q, out, log_sum, k, v, allowed, kept, kept_rows, scale, f
     back, weight = back.mul_(scale).to(q.dtype), weight.to(v.dtype)
     return back @ k, back.mT @ q, weight.mT @ grad, mask
 
+
+# %% ../../nbs/02_model/02_masks.ipynb #72eb0685
 class WrittenOut(torch.autograd.Function):
     "Attention to what is allowed, on a CPU. The backward pass is by matrices, and the mask's gradient is made of the same products."
     @staticmethod
