@@ -216,7 +216,7 @@ def runs_of(
 FACTORS = (0.3, 1.0, 3.0)  # of the preset's rates
 RATES = ("lr_vit", "lr_head")  # what all methods share; those of prototypes say how fast parts form
 TRIED_ON, TRIED_SHARE = 1, 0.5  # seed of the twin that rates are tried on, and how much of it
-OWN_RATES = ("frozen", "found")  # variants that are tried on their own; an ablation takes the full model's rates
+OWN_RATES = ("frozen", "found", "uncorrelated")  # variants that are tried on their own; an ablation takes the full model's rates
 
 def tuned_as(
     run: Planned,  # of the grid
