@@ -112,10 +112,12 @@ def open_run(
 def legend(
     figure: Figure,  # gets it
     K: int,  # parts
+    seen: set[int] = (),  # those that the figure shows; empty: all
 ):
     "Which colour is which part, below a figure."
-    handles = [plt.Rectangle((0, 0), 1, 1, color=c) for c in part_colours(K)]
-    figure.legend(handles, [f"{k}" for k in range(K)], loc="upper center", bbox_to_anchor=(.5, 0), ncols=min(K, 16), fontsize=7,
+    numbers, colours = sorted(seen or range(K)), part_colours(K)
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colours[k]) for k in numbers]
+    figure.legend(handles, [f"{k}" for k in numbers], loc="upper center", bbox_to_anchor=(.5, 0), ncols=min(K, 16), fontsize=7,
                   frameon=False, title="part", title_fontsize=7, handlelength=1, columnspacing=.8)
 
 # %% ../../nbs/09_paper/07_figures.ipynb #f881d11a
@@ -160,14 +162,15 @@ def maps_by_run(
     Ks = [parts_of(s.model).K for s in shown]
     alike = sorted({*indices, *range(0, len(shown[0].data), -(-len(shown[0].data) // MATCHED_ON))})
     found = [np.stack([s.output(i).part_maps[0].argmax(0).numpy() for i in alike]) for s in shown]
-    rows = [("image", [shown[0].image(i) for i in indices])]
+    rows, seen = [("image", [shown[0].image(i) for i in indices])], set()
     for name, s, K, parts, numbers in zip(names, shown, Ks, found, shared_colours(found, Ks)):
         shades = np.array([*numbers, max(Ks)])[parts[[alike.index(i) for i in indices]]]
-        seen = len(set(shades.flat) - {max(Ks)})
-        said = f"{name}\n{seen} seen" + "".join(f"\nFAILED: {how}" for how in s.failed)
+        own = set(shades.flat) - {max(Ks)}
+        seen |= own
+        said = f"{name}\n{len(own)} seen" + "".join(f"\nFAILED: {how}" for how in s.failed)
         rows.append((said, [coloured(s.image(i), p, max(Ks)) for i, p in zip(indices, shades)]))
     fig = grid_of(rows, heads)
-    legend(fig, max(Ks))
+    legend(fig, max(Ks), seen)
     return fig
 
 # %% ../../nbs/09_paper/07_figures.ipynb #3618a61c
