@@ -170,7 +170,8 @@ class _Stage1Tokens(nn.Module):
     ) -> Tensor:  # B,N,D
         "Patch tokens after the final norm."
         size = self.vit.patch_embed.img_size
-        if tuple(images.shape[-2:]) != tuple(size): images = F.interpolate(images, size, mode="bilinear", antialias=True)
+        if tuple(images.shape[-2:]) != tuple(size):  # a processor has no such filter for bfloat16
+            images = F.interpolate(images.to(torch.promote_types(images.dtype, torch.float32)), size, mode="bilinear", antialias=True)
         x = self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(images)))
         return self.vit.norm(run_blocks(self.vit, x, checkpointing=self.checkpointing))[:, self.vit.num_prefix_tokens:]
 
