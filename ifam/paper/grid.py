@@ -97,7 +97,7 @@ CORRECTED = dict(waterbirds=[("ifam", 16)], metashift=[("ifam", 8), ("pdiscoform
 UNLIKELY = {("cub", "ifam", 16, ""): (0.97, True), ("imagenet", "ifam", 1, ""): (0.99, False)}
 _CLAIMED_ABLATIONS = " ifam-K1-k1_without_shaping" + "".join(
     f" ifam-K{ABLATION_K}-{a}" for a in ("soft_masks", "no_stage1_classification", "frozen_stage2", "part_dropout_0.0"))
-CLAIMED = {dataset: rows.split() for dataset, rows in dict(
+CLAIMED = {dataset: rows.split() for dataset, rows in dict(  # rows that a claim is about, as `Planned.row` names them
     waterbirds="erm early_mask early_mask-found late_mask late_mask-found pdiscoformer-K4 pdiscoformer-K8 pdiscoformer-K16 "
                "ifam-K4 ifam-K8 ifam-K16 ifam-K8-gradient_none group_dro jtt dfr",
     metashift="erm early_mask-found late_mask-found pdiscoformer-K2 pdiscoformer-K4 ifam-K2 ifam-K4 ifam-K8" + _CLAIMED_ABLATIONS,
@@ -117,7 +117,7 @@ def planned_rows(
 # %% ../../nbs/09_paper/01_grid.ipynb #d6e67aa3
 def wanted(
     dataset: str,  # a name of GRID
-    seeds: int = 1,  # runs of each row of CLAIMED; of another one
+    seeds: int = 1,  # runs of each row of CLAIMED; any other row has one run
 ) -> list[Planned]:  # each once
     "The runs of a dataset."
     planned = [lambda seed, m=m, K=K, v=v: Planned(dataset, m, K, v, seed) for m, Ks, v in planned_rows(dataset) for K in Ks]
