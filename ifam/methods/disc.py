@@ -202,7 +202,7 @@ def cure(
 # %% ../../nbs/04_methods/14_disc.ipynb #c7e5aa00
 class DISCMethod(ERMMethod):
     label, source = "DISC", "Wu, Yuksekgonul, Zhang, Zou: Discover and Cure: Concept-aware Mitigation of Spurious Correlation. ICML 2023"
-    Options, recipe = DISCOptions, 1
+    Options, recipe = DISCOptions, 2
     criterion, trained_on, also = "WGA", ("waterbirds", "metashift"), "images of concepts"
     presets = {name: dict(explore_epochs=1, concept_images=20) for name in ("demo", "small")}
 

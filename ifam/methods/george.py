@@ -95,7 +95,7 @@ def subclasses(
 # %% ../../nbs/04_methods/10_george.ipynb #9d58b2f7
 class GEORGEMethod(GroupDROMethod):
     label, source = "GEORGE", "Sohoni, Dunnmon, Angus, Gu, Ré: No Subclass Left Behind. NeurIPS 2020"
-    Options, recipe = GEORGEOptions, 1
+    Options, recipe = GEORGEOptions, 2
     needs, criterion, trained_on = (), "AA", ("siim_acr", "waterbirds")
 
     @property

@@ -40,7 +40,7 @@ def group_losses(
 # %% ../../nbs/04_methods/06_group_dro.ipynb #eabb0a41
 class GroupDROMethod(ERMMethod):
     label, source = "GroupDRO", "Sagawa, Koh, Hashimoto, Liang: Distributionally Robust Neural Networks for Group Shifts. ICLR 2020"
-    Options, recipe = GroupDROOptions, 1
+    Options, recipe = GroupDROOptions, 2
     needs, reweighs, criterion, trained_on = ("group",), True, "WGA", ("waterbirds", "metashift")
 
     def losses(self, model, batch):

@@ -31,7 +31,7 @@ class JTTOptions(ERMOptions):
 # %% ../../nbs/04_methods/07_jtt.ipynb #e1d274fd
 class JTTMethod(ERMMethod):
     label, source = "JTT", "Liu, Haghgoo, Chen, Raghunathan, Koh, Sagawa, Liang, Finn: Just Train Twice. ICML 2021"
-    Options, recipe = JTTOptions, 1
+    Options, recipe = JTTOptions, 2
     criterion, trained_on = "WGA", ("waterbirds", "metashift", "siim_acr")
     presets = dict(demo=dict(identify_epochs=1, upweight=5), small=dict(identify_epochs=1, upweight=5))
 

@@ -7,6 +7,7 @@ __all__ = ['seed_all', 'Augmented', 'epoch_batches']
 
 # %% ../../nbs/06_training/01_chance.ipynb #1b5fcb97
 import random
+from collections import Counter
 
 import numpy as np, torch
 from torch.utils.data import Dataset
@@ -22,7 +23,7 @@ def seed_all(*key: int):
 
 # %% ../../nbs/06_training/01_chance.ipynb #d98ce812
 class Augmented(Dataset):
-    "A dataset whose augmentation is a function of seed, epoch and image; of its records the fields that a method reads."
+    "A dataset whose augmentation is a function of seed, epoch, image and copy; of its records the fields that a method reads."
     def __init__(
         self,
         dataset,  # of ifam.datasets, with a training transform
@@ -34,8 +35,9 @@ class Augmented(Dataset):
 
     def __len__(self): return len(self.dataset)
 
-    def __getitem__(self, index):
-        seed_all(self.seed, self.epoch, index)
+    def __getitem__(self, shown):
+        index, copy = shown  # as `epoch_batches` gives them
+        seed_all(self.seed, self.epoch, index, copy)
         record = self.dataset[index]
         return {field: record[field] for field in self.fields} | dict(index=index)
 
@@ -47,9 +49,11 @@ def epoch_batches(
     rank: int = 0,  # which of the processes this one is
     world: int = 1,  # how many processes share a step
     draw: Draw = Draw(),  # which images; all of them, once
-) -> list[list[list[int]]]:  # steps, each a list of this process's micro-batches
+) -> list[list[list[tuple[int, int]]]]:  # steps, each a list of this process's micro-batches of images, each with how often it was shown before
     "Which images a process sees in an epoch. The incomplete last batch is left out; a set smaller than a batch is one step."
-    order = draw.order(n, np.random.default_rng([config.seed, epoch, 1]))
+    times, order = Counter(), []
+    for i in draw.order(n, np.random.default_rng([config.seed, epoch, 1])):
+        order.append((i, times[i])); times[i] += 1
     b, m = min(config.batch_size, len(order)), min(config.micro_batch, config.batch_size)
     steps = [order[i:i + b] for i in range(0, len(order) - b + 1, b)]
     micro = [[step[i:i + m] for i in range(0, b, m)] for step in steps]
