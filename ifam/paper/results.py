@@ -13,7 +13,7 @@ import numpy as np, pandas as pd
 
 from ..datasets.loading import registry
 from ..methods.contract import finds_parts
-from ..measures.metrics import Comparison, change, redraws, reflected
+from ..measures.metrics import Comparison, change, redraws, reflected, share
 from ..measures.evaluation import measures
 from .kept import Result, keep, read
 
@@ -29,6 +29,13 @@ class Measured:
     seeds: int
 
 # %% ../../nbs/09_paper/04_results.ipynb #3e402c6d
+def _metric(table): return registry[table["dataset"].iloc[0].partition("-")[0]].metric  # after it comes what tells other data apart
+
+def _pooled(tables, name, kind):
+    "An accuracy with Wilson's interval, as if each run had judged images of its own."
+    own = [measures(t, kind or _metric(t))[name]() for t in tables]
+    return share(round(sum(e * e.n / 100 for e in own)), sum(e.n for e in own))
+
 def draws_of(
     tables: list[pd.DataFrame],  # one a run: predictions for the same images, of one dataset
     draws: int = 2000,  # of the bootstrap
@@ -38,7 +45,7 @@ def draws_of(
     first = tables[0]
     if any(len(t) != len(first) or not np.array_equal(t["label"], first["label"]) for t in tables):
         raise ValueError("The runs were not scored on the same test images.")
-    kind = kind or registry[first["dataset"].iloc[0].partition("-")[0]].metric  # after it comes what tells other data apart
+    kind = kind or _metric(first)
     groups = first["group"].to_numpy() if "group" in first and kind != "average_accuracy" else np.zeros(len(first), int)
     if "family" in first: groups = pd.factorize(first["split"])[0]  # as many of each variant in every draw
     weights, said = redraws(groups, draws), [measures(t, kind) for t in tables]
@@ -71,10 +78,11 @@ def measure(
     "What was measured on some data, under an intervention."
     tables = [t for r in runs if (t := r.predictions(on, intervention)) is not None]
     if not tables: return {}
-    out = {}
-    for name, values in draws_of(tables, draws, noted_metric(runs[0], on)).items():
+    out, kind = {}, noted_metric(runs[0], on)
+    for name, values in draws_of(tables, draws, kind).items():
         # reflected about a share near 0, a draw can be below it
         low, high = np.quantile(reflected(values.mean(1)), [.025, .975]).clip(-100 if name == "BG-GAP" else 0, 100)
+        if name in ("AA", "WGA"): low, high = min(low, (least := _pooled(tables, name, kind)).low), max(high, least.high)
         sd = float(values[0].std(ddof=1)) if len(tables) > 1 else np.nan
         out[name] = Measured(float(values[0].mean()), sd, float(low), float(high), images_of(tables[0], name), len(tables))
     return out
