@@ -25,7 +25,7 @@ def test_the_methods_side_by_side_are_computed_from_the_predictions(kept):
     rows = {row: [kept.runs[n] for n in names if n in kept.runs] for row, names in tables.side_by_side(runs_of("demo", 5)).items()}
     pd.testing.assert_frame_equal(results.compare({row: rows[row] for row in committed["method"]}), committed, check_dtype=False, atol=1e-6)
     for gap in pd.read_csv(GRID / "table_gaps.csv").to_dict("records"):
-        ours, theirs = rows["iFAM"], rows[gap["iFAM over"]]
+        ours, theirs = rows[gap["method"]], rows[gap["over"]]
         again = results.difference(ours[:gap["seeds"]], theirs[:gap["seeds"]])["WGA"].difference
         assert (float(again), again.low, again.high) == pytest.approx((gap["points"], gap["low"], gap["high"]), abs=1e-6)
 

@@ -26,21 +26,26 @@ class Claim:
     more: bool = True  # better is more
 
     @property
-    def least(self) -> float: return 0.5 if self.metric == "Kp" else 1.0  # points; less is no difference worth naming
+    def least(self) -> float:
+        "Points: less is no difference worth naming. One model with and without an intervention has no noise of training in between."
+        return 0.5 if self.metric == "Kp" or self.ours[:2] == self.theirs[:2] else 1.0
 
 # %% ../../nbs/09_paper/08_claims.ipynb #253d2a17
 _ifam, _late, _vit = (lambda K, i="none", m=m: (m, K, i) for m in ("ifam", "pdiscoformer", "dinov2_vitb_finetuned"))
+_given = lambda when: (f"{when}_mask_seg_finetuned", 0, "none")
 CLAIMS = [
     *(Claim("waterbirds", "WGA", _ifam(K), _late(K), "5.1") for K in (4, 8, 16)), Claim("waterbirds", "WGA", _ifam(8), _vit(0), "5.1"),
     *(Claim("metashift", "WGA", _ifam(K), _late(K), "5.1") for K in (2, 4)), Claim("metashift", "WGA", _ifam(4), _vit(0), "5.1"),
     *(Claim(d, "WGA", (f"early_mask_{m}", 0, "none"), (f"late_mask_{m}", 0, "none"), "5.1")
       for d, m in (("waterbirds", "gt"), ("waterbirds", "found"), ("metashift", "found"))),
     *(Claim("waterbirds200", "top1", _ifam(K), _late(K), "5.1") for K in (4, 8, 16)),
-    Claim("waterbirds200", "top1", _ifam(8), _vit(0), "5.1"), Claim("siim_acr", "WG_AUC", _ifam(8), _late(8), "5.1"),
+    Claim("waterbirds200", "top1", _ifam(8), _vit(0), "5.1"), Claim("waterbirds200", "top1", _ifam(8), _given("late"), "5.1"),
+    Claim("waterbirds200", "top1", _given("early"), _given("late"), "5.1"), Claim("siim_acr", "WG_AUC", _ifam(8), _late(8), "5.1"),
     *(Claim("imagenet9", "BG_GAP", _ifam(1), other, "5.1", more=False) for other in (_late(1), ("dinov2_vitb", 0, "none"))),
     Claim("metashift", "WGA", _ifam(8, "loo"), _ifam(8), "5.2"), Claim("siim_acr", "WG_AUC", _ifam(8, "loo"), _ifam(8), "5.2"),
     *(Claim("waterbirds200", m, _ifam(K, "token_removal_q99"), _ifam(K), "5.2", m != "Kp")
       for K in (4, 8, 16) for m in ("top1", "Fg_mIoU", "Kp")),
+    *(Claim("waterbirds200", m, _ifam(16), _ifam(4), "5.2", m != "Kp") for m in ("Fg_mIoU", "Kp")),
     *(Claim(d, m, (f"ifam:full", 4, "none"), (f"ifam:{a}", 4, "none"), "5.3")
       for a in ("no_second_stage", "soft_masks", "k1_without_shaping", "no_stage1_classification", "frozen_stage2", "part_dropout_0.0")
       for d, m in (("waterbirds200", "top1"), ("metashift", "WGA")))]

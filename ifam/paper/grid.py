@@ -101,7 +101,8 @@ CLAIMED = {dataset: rows.split() for dataset, rows in dict(  # rows that a claim
     waterbirds="erm early_mask early_mask-found late_mask late_mask-found pdiscoformer-K4 pdiscoformer-K8 pdiscoformer-K16 "
                "ifam-K4 ifam-K8 ifam-K16 ifam-K8-gradient_none group_dro jtt dfr",
     metashift="erm early_mask-found late_mask-found pdiscoformer-K2 pdiscoformer-K4 ifam-K2 ifam-K4 ifam-K8" + _CLAIMED_ABLATIONS,
-    cub="erm pdiscoformer-K4 pdiscoformer-K8 pdiscoformer-K16 ifam-K4 ifam-K8 ifam-K16 ifam-K4-gradient_none" + _CLAIMED_ABLATIONS,
+    cub="erm early_mask late_mask pdiscoformer-K4 pdiscoformer-K8 pdiscoformer-K16 ifam-K4 ifam-K8 ifam-K16 ifam-K4-gradient_none"
+        + _CLAIMED_ABLATIONS,
     siim_acr="pdiscoformer-K8 ifam-K8", imagenet="erm pdiscoformer-K1 ifam-K1").items()}
 ELSEWHERE = dict(cub="waterbirds200", imagenet="imagenet9")  # what a run is measured on besides its own data
 

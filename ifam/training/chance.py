@@ -49,7 +49,7 @@ def epoch_batches(
     rank: int = 0,  # which of the processes this one is
     world: int = 1,  # how many processes share a step
     draw: Draw = Draw(),  # which images; all of them, once
-) -> list[list[list[tuple[int, int]]]]:  # steps, each a list of this process's micro-batches of images, each with how often it was shown before
+) -> list[list[list[tuple[int, int]]]]:  # steps, each a list of this process's micro-batches; an image, and how often it was shown before
     "Which images a process sees in an epoch. The incomplete last batch is left out; a set smaller than a batch is one step."
     times, order = Counter(), []
     for i in draw.order(n, np.random.default_rng([config.seed, epoch, 1])):
