@@ -32,7 +32,7 @@ def paper() -> pd.DataFrame:  # table, dataset, method, K (0 for none), interven
     return table.assign(K=table["K"].fillna(0).astype(int), note=table["note"].fillna("").str.strip('"'))
 
 # %% ../../nbs/09_paper/05_tables.ipynb #a3f0f149
-METHODS = dict(  # name in paper.csv: how it is written, method and variant of the grid's run, or None
+METHODS = dict(  # name in paper.csv: how it is written, method and variant of the grid's run
     dinov2_vitb_frozen=("ViT-B, frozen", ("erm", "frozen")), dinov2_vitb_finetuned=("ViT-B, fine-tuned", ("erm", "")),
     dinov2_vitb=("ViT-B, fine-tuned", ("erm", "")),
     raddino_vitb_frozen=("RAD-DINO, frozen", ("erm", "frozen")), raddino_vitb_finetuned=("RAD-DINO, fine-tuned", ("erm", "")),
@@ -67,7 +67,7 @@ MAIN = ("1a", "1b", "2a", "2b")  # tables that compare methods
 # %% ../../nbs/09_paper/05_tables.ipynb #8b4e7768
 def written(
     method: str,  # as in paper.csv, or a method that the paper has no row of
-) -> tuple[str, tuple | None]:  # how it is written; method and variant of the grid's runs, None where there are none
+) -> tuple[str, tuple]:  # how it is written; method and variant of the grid's runs
     "What a row is called, and whose runs it shows."
     return METHODS[method] if method in METHODS else (method_named(method).label, (method, ""))
 
@@ -78,7 +78,7 @@ def ours(
     "The rows that the paper has not: of methods that are trained on a table's data, with the measures that it has of that data."
     own = paper()[(paper()["table"] == table) & (paper()["intervention"] == "none")] if table in MAIN else paper().iloc[:0]
     columns = own[["dataset", "metric"]].drop_duplicates().values.tolist()
-    rows = {written(m)[1][0] for m in own["method"] if written(m)[1]}
+    rows = {written(m)[1][0] for m in own["method"]}
     named = {m: method_named(m) for m in methods() if m not in rows}
     return [dict(table=table, dataset=d, method=m, K=8 if finds_parts(m) else 0, intervention="none", metric=metric,
                  value=np.nan, note="a method that the paper has not")
@@ -98,10 +98,9 @@ def runs_for(
     dataset: str,  # that the row is measured on
     K: int,  # parts; of no account for a method without
     seeds: int,  # how many runs
-) -> list[Planned]:  # one a seed; empty for what is no method of this project
+) -> list[Planned]:  # one a seed
     "The grid's runs behind a row."
     own, on = written(method)[1], TRAINED_ON.get(dataset, dataset)
-    if own is None: return []
     if on == "imagenet": own = AS_PUBLISHED.get(method, own)
     if own[0] == "ablation": return [ablation_run(on, K, own[1], s) for s in range(seeds)]
     return [Planned(on, own[0], K if finds_parts(own[0]) else 0, own[1], s) for s in range(seeds)]
@@ -122,7 +121,6 @@ def command(
     kept: Kept,  # the runs that are there
 ) -> str:
     "What fills an empty cell."
-    if not runs: return "not a method of this project"
     listed = {r.name for r in runs_of(kept.profile, 5)}
     name = runs[0].name.rpartition("-seed")[0]
     if runs[0].name not in listed: return f"not in the {kept.profile} grid"
@@ -187,12 +185,13 @@ STAND_IN = {"plain ERM": "*", "shared backbone": "‡", "annotated masks": "§"}
 
 def shares_backbone(
     method: str,  # as in paper.csv
+    real: bool = True,  # whether each dataset has the paper's backbone, as RAD-DINO for chest films
 ) -> str:  # "shared backbone", "annotated masks", or empty
     "Whether the paper's row is of a network of its own where here all methods share one, or of masks that are annotated here."
     name, own = written(method)
     if "_seg_" in method: return "annotated masks"
-    other = name.startswith(("ResNet", "ViT-B SWAG", "ViT-B MAE", "ViT-L MAE"))
-    return "shared backbone" if other and own and own[0] not in ("erm", "published") else ""
+    other = name.startswith(("ResNet", "ViT-B SWAG", "ViT-B MAE", "ViT-L MAE", "ERM, ")) and own[0] not in ("erm", "published")
+    return "shared backbone" if other or name.startswith("RAD-DINO") and not real else ""
 
 # %% ../../nbs/09_paper/05_tables.ipynb #727a8a9f
 def cell(
@@ -208,7 +207,7 @@ def cell(
     runs = [kept.runs[r.name] for r in wanted if r.name in kept.runs]
     name = intervention_name(row["intervention"])
     found = measure(runs, row["dataset"], name) if runs else {}
-    out = dict(row, value=np.nan, command="", stand_in="plain ERM" if wanted != named else shares_backbone(row["method"]))
+    out = dict(row, value=np.nan, command="", stand_in="plain ERM" if wanted != named else shares_backbone(row["method"], kept.real))
     out |= dict(paper=row["value"]) if kept.real else {}
     if metric not in found: return out | dict(command=command(wanted, kept))
     m = found[metric]
