@@ -347,7 +347,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                      'ifam.datasets.found._picture': ('03_datasets/found.html#_picture', 'ifam/datasets/found.py'),
                                      'ifam.datasets.found._refined_patches': ( '03_datasets/found.html#_refined_patches',
                                                                                'ifam/datasets/found.py'),
-                                     'ifam.datasets.found._taught': ('03_datasets/found.html#_taught', 'ifam/datasets/found.py'),
                                      'ifam.datasets.found.any_size': ('03_datasets/found.html#any_size', 'ifam/datasets/found.py'),
                                      'ifam.datasets.found.background_seed': ( '03_datasets/found.html#background_seed',
                                                                               'ifam/datasets/found.py'),
