@@ -217,7 +217,7 @@ def train_found(
     optimiser = torch.optim.AdamW(found.parameters(), lr=5e-2)
     schedule = torch.optim.lr_scheduler.StepLR(optimiser, 50, .95)
     loader = DataLoader(samples, batch_size, num_workers=workers, collate_fn=_collated, generator=torch.Generator())
-    found_share, of_first = [], found.state_dict()
+    found_share, of_first = [], None
     for i, (batch, solvers) in enumerate(loader):
         keys, attention = keys_and_attention(vit, batch.to(device))
         logits = found(keys, (image_size // patch,) * 2)
@@ -229,7 +229,9 @@ def train_found(
         if i == seeded - 1: of_first = {k: v.clone() for k, v in found.state_dict().items()}
         if progress: progress(i + 1, iterations, loss.item())
     recent = lambda end: np.mean(found_share[max(0, end - 5):end])
-    if 0 < seeded < iterations and recent(iterations) < recent(seeded) / 2: found.load_state_dict(of_first)
+    if 0 < seeded < iterations and recent(iterations) < recent(seeded) / 2:
+        warnings.warn("FOUND's decoder faded in its second phase: it is the one of the end of the first.")
+        found.load_state_dict(of_first)
     return found.eval()
 
 # %% ../../nbs/03_datasets/10_found.ipynb #e38356c0
@@ -361,7 +363,7 @@ def found_masks(
     taught_on = 'DUTS-TR' if duts else ('' if teach is None else f'{len(teach)} of ') + 'the images that are masked'
     made = dict(trained_on=taught_on, trained_in=Path(duts or folder).absolute().name, **how)
     if decoder: made = dict(trained_on='DUTS-TR, by the authors of FOUND', decoder_sha256=weights_digest(released_decoder(decoder)))
-    settings = dict(backbone=backbone, weights_sha256=weights_digest(vit), **made,
+    settings = dict(recipe=FOUND_RECIPE, backbone=backbone, weights_sha256=weights_digest(vit), **made,
                     threshold=THRESHOLD, size=size, refine=refine, largest=largest)
     shown = lambda: list(image_files(duts).values()) if duts else teach or list(images.values())
     taught = lambda: train_found(vit, shown(), **how, workers=workers, progress=training)

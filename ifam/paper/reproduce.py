@@ -22,7 +22,7 @@ from . import tables
 from .execution import digest
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #f33201be
-PAGES_RECIPE = 1  # of the pages: raised when the same runs come to give other tables or figures
+PAGES_RECIPE = 2  # of the pages: raised when the same runs come to give other tables or figures
 ORDER = ("data", "tries", "train", "evaluate", "intervene", "pages", "report")  # in the order in which they are done
 TABLES = ("1a", "1b", "2a", "2b", "3", "4", "5", "6")
 FIGURES = dict(  # name: the runs it shows, of seed 0
@@ -348,20 +348,20 @@ def lookalike(
         yield Path(place)
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #c48c19e6
-UNLEARNT = 10  # points behind the best factor's accuracy, groups weighted as in training
+UNLEARNT = 10  # points behind the best factor's accuracy (groups weighted as in training, where there are groups), or AUC
 
 def chosen_rates(
     found: dict[str, results.Result],  # name to a finished try
     tried: list[Planned],  # all of them
-) -> pd.DataFrame:  # a row a try: rates (see `tuned_as`), factor, measure, value and learnt (accuracy as in training) in percent, chosen
-    "Which factor each method takes. `ValueError` where one of its tries is missing."
+) -> pd.DataFrame:  # a row a try: rates (see `tuned_as`), factor, measure, value and learnt in percent, chosen
+    "Which factor each method takes, of those with which it learnt. `ValueError` where one of its tries is missing."
     if lost := [t.name for t in tried if t.name not in found]: raise ValueError(f"No result of {', '.join(lost)}.")
     rows = []
     for t in tried:
         data = found[t.name].saved["data"]
         said = measures(found[t.name].predictions(), data["metric"], data["train"]["groups"])
         name = next(m for m in ("WGA", "AUC", "AA") if m in said)
-        learnt = said.get("AA, groups weighted as in training", said["AA"])
+        learnt = said.get("AA, groups weighted as in training", said[name if name == "AUC" else "AA"])
         rows.append(dict(rates=tuned_as(t), factor=t.factor, measure=name, value=float(said[name]()), learnt=float(learnt())))
     table = pd.DataFrame(rows, columns=["rates", "factor", "measure", "value", "learnt"])
     learns = table["learnt"] >= table.groupby("rates")["learnt"].transform("max") - UNLEARNT

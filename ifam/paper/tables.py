@@ -306,7 +306,7 @@ def footnotes(
     near_zero = (table["metric"] == "WGA") & (table["value"] < 1) & (table.get("failed", "") == "")
     if near_zero.any():
         named = dict.fromkeys(row_name(*r) for r in table.loc[near_zero, ["method", "K", "intervention"]].values)
-        out.append(f"A WGA of less than 1 is no fault of the run ({', '.join(named)}): who reads the context alone has "
+        out.append(f"A WGA of less than 1 ({', '.join(named)}) need not be a fault of the run: who reads the context alone has "
                    "hardly an image of one group right.")
     told = lambda column: table.get(column, pd.Series(dtype=float)).notna().any()
     if told("kept"): out.append("kept: tokens inside the mask, %; one value a dataset, in the columns' order.")

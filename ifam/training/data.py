@@ -22,7 +22,7 @@ from ..model.networks import pixel_statistics
 from ..datasets.loading import place
 from ..datasets.transforms import eval_transform, train_transform
 from ..datasets.folder import divided, read_splits
-from ..datasets.found import DEMO_TRAINING, found_masks, mask_folder, weights_digest
+from ..datasets.found import DEMO_TRAINING, FOUND_RECIPE, found_masks, mask_folder, weights_digest
 from ..datasets.superpixels import slic_mask
 from ..methods import contract
 from ..twins import generate as twins
@@ -119,8 +119,9 @@ def twin_masks(
     with locked(mask_folder(images).with_suffix(".lock")), torch.random.fork_rng(devices=[]), reporting(progress, "masks") as report:
         vit = create(DEMO, DEMO_TRAINING["image_size"]).eval()
         made = read_json(note, f"remove {note.parent}, and it is made anew").get("settings", {}) if note.is_file() else None
-        if made is not None and made.get("weights_sha256") != weights_digest(vit):
-            shutil.rmtree(note.parent)  # by an earlier backbone
+        now = dict(weights_sha256=weights_digest(vit), recipe=FOUND_RECIPE)
+        if made is not None and any(made.get(k) != v for k, v in now.items()):
+            shutil.rmtree(note.parent)  # by an earlier backbone, or recipe
         found_masks(images, vit, DEMO, teach=[images / f for f in train.files], progress=report, **DEMO_TRAINING)
 
 # %% ../../nbs/06_training/02_data.ipynb #46cc2453
