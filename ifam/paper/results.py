@@ -86,7 +86,8 @@ def measure(
     for name, values in draws_of(tables, draws, kind).items():
         # reflected about a share near 0, a draw can be below it
         low, high = np.quantile(reflected(values.mean(1)), [.025, .975]).clip(-100 if name == "BG-GAP" else 0, 100)
-        if name in ("AA", "WGA") and (e := _wilson(tables, name, kind, high - low)) is not None: low, high = min(low, e.low), max(high, e.high)
+        e = _wilson(tables, name, kind, high - low) if name in ("AA", "WGA") else None
+        if e is not None: low, high = min(low, e.low), max(high, e.high)
         sd = float(values[0].std(ddof=1)) if len(tables) > 1 else np.nan
         out[name] = Measured(float(values[0].mean()), sd, float(low), float(high), images_of(tables[0], name), len(tables))
     return out
