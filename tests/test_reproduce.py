@@ -80,7 +80,7 @@ def test_the_second_time_nothing_is_done(grid):
 def test_what_hangs_on_a_change_is_made_again_and_nothing_else(grid):
     "A run that is gone, a preset, a recipe; but not code whose recipe stayed, or a preset of other runs."
     erm, ifam = ONLY.split(",")
-    everything = {("train", erm), ("train", ifam), ("pages", "table_1a"), ("pages", "table_methods"), ("pages", "appendix_b"), ("report", "report")}
+    everything = {("train", erm), ("train", ifam), ("intervene", ifam), ("pages", "table_1a"), ("pages", "table_methods"), ("pages", "appendix_b"), ("report", "report")}
     pages = {("pages", "table_1a"), ("pages", "table_methods"), ("pages", "appendix_b"), ("report", "report")}
     moved = grid.runs / "runs" / erm; moved.rename(moved.with_name("gone"))
     assert grid.todo() == {("train", erm), ("pages", "table_1a"), ("pages", "table_methods"), ("report", "report")}
@@ -96,7 +96,7 @@ def test_what_hangs_on_a_change_is_made_again_and_nothing_else(grid):
     assert changed("ifam/core/config.py", "lr_vit=1e-4", "lr_vit=2e-4") == everything
     assert changed("ifam/core/config.py", "metashift=dict(image_size=224", "metashift=dict(image_size=210") == set()          # no run of these
     assert changed("ifam/methods/erm.py", "    Options = ERMOptions", "    Options, recipe = ERMOptions, 2") == {("train", erm), ("pages", "table_1a"), ("pages", "table_methods"), ("report", "report")}
-    assert changed("ifam/paper/reproduce.py", "PAGES_RECIPE = 1", "PAGES_RECIPE = 2") == pages
+    assert changed("ifam/paper/reproduce.py", "PAGES_RECIPE = 2", "PAGES_RECIPE = 3") == pages
     assert changed("ifam/model/parts.py", "def run_blocks(", "def moved(): pass\n\n\ndef run_blocks(") == set()                # a function more, renamed or moved costs nothing
     assert grid.todo() == set()
 
@@ -107,9 +107,10 @@ def test_what_the_checkout_keeps_is_taken(grid, tmp_path):
     other = copy.copy(grid)
     other.runs = _parent(tmp_path / "runs") / "quick"
     pages = {("pages", "table_1a"), ("pages", "table_methods"), ("pages", "appendix_b"), ("report", "report")}
-    assert other.todo() == {("train", erm), ("train", ifam), *pages}
-    assert other.todo(more=["--kept"]) == {("train", ifam), *pages}
-    assert other.todo(only=ifam) == {("train", ifam), *pages} and not other.runs.exists()
+    own = {("train", ifam), ("intervene", ifam), *pages}
+    assert other.todo() == {("train", erm), *own}
+    assert other.todo(more=["--kept"]) == own
+    assert other.todo(only=ifam) == own and not other.runs.exists()
     record = grid.made / f"runs/{erm}.json"
     text = record.read_text(); record.write_text(text.replace(json.loads(text)["stamps"]["train"], "older"))
     assert ("train", erm) in other.todo(more=["--kept"])
