@@ -203,9 +203,8 @@ def train_found(
     seed: int = 0,  # of the decoder's first weights, the order and the augmentation
     workers: int = 0,  # processes that load images; the result does not depend on it
     progress=None,  # called with (iterations done, in all, loss)
-) -> Found:  # trained, in evaluation
-    """Train FOUND's decoder without labels (Siméoni et al. 2023); where it comes to find less than half of what it found when its seed
-    was taken away, it is the one of then. `ValueError` without images or for a size that the patch does not divide."""
+) -> Found:  # trained, in evaluation; where its second phase fades, of the end of the first
+    "Train FOUND's decoder without labels (Siméoni et al. 2023). `ValueError` without images or for a size that the patch does not divide."
     patch, device = vit.patch_embed.patch_size[0], next(any_size(vit).parameters()).device
     if not len(images): raise ValueError('there is no image to train the decoder on')
     if image_size % patch: raise ValueError(f'image_size={image_size} is not a multiple of the patch ({patch} pixels)')
@@ -217,7 +216,7 @@ def train_found(
     optimiser = torch.optim.AdamW(found.parameters(), lr=5e-2)
     schedule = torch.optim.lr_scheduler.StepLR(optimiser, 50, .95)
     loader = DataLoader(samples, batch_size, num_workers=workers, collate_fn=_collated, generator=torch.Generator())
-    found_share, of_first = [], None
+    found_share = []
     for i, (batch, solvers) in enumerate(loader):
         keys, attention = keys_and_attention(vit, batch.to(device))
         logits = found(keys, (image_size // patch,) * 2)
