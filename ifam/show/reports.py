@@ -55,10 +55,14 @@ class Report:
         table: pd.DataFrame,  # with its columns' names, without its index
         caption: str = "",  # below it
         digits: int = 1,  # after the point
+        grey: list[str] = (),  # columns that stand back
     ):
         "A table; a value that is not there is an empty cell."
         cells = table.to_html(index=False, na_rep="", border=0, escape=True, float_format=lambda v: f"{v:.{digits}f}")
-        self.body.append(f"<figure>{cells}<figcaption>{html.escape(caption)}</figcaption></figure>")
+        own = f"t{len(self.body)}"
+        dim = "".join(f"#{own} :is(th,td):nth-child({table.columns.get_loc(c) + 1}){{color:#888}}" for c in grey)
+        style = f"<style>{dim}</style>" * bool(dim)
+        self.body.append(f"<figure id={own}>{style}{cells}<figcaption>{html.escape(caption)}</figcaption></figure>")
 
     def save(
         self,
