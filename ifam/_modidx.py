@@ -1436,6 +1436,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                       'ifam.paper.reproduce.current': ('09_paper/reproduce.html#current', 'ifam/paper/reproduce.py'),
                                       'ifam.paper.reproduce.estimate': ('09_paper/reproduce.html#estimate', 'ifam/paper/reproduce.py'),
                                       'ifam.paper.reproduce.grouped': ('09_paper/reproduce.html#grouped', 'ifam/paper/reproduce.py'),
+                                      'ifam.paper.reproduce.learnt': ('09_paper/reproduce.html#learnt', 'ifam/paper/reproduce.py'),
                                       'ifam.paper.reproduce.listed_jobs': ( '09_paper/reproduce.html#listed_jobs',
                                                                             'ifam/paper/reproduce.py'),
                                       'ifam.paper.reproduce.lookalike': ('09_paper/reproduce.html#lookalike', 'ifam/paper/reproduce.py'),

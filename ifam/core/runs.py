@@ -335,6 +335,7 @@ def parts_in_use(
 # %% ../../nbs/01_core/01_runs.ipynb #07060cb7
 def failures(
     predictions: pd.DataFrame,  # of a run on the images that it is reported on
+    metric: str = "",  # of the data; an auc knows no threshold
 ) -> list[str]:  # empty where nothing is wrong
     "In which ways a run failed, whatever its accuracy."
     out, K, said = [], len(part_tokens(predictions)), np.unique(classes_said(predictions))
@@ -343,5 +344,5 @@ def failures(
         empty, kept = (predictions["kept"] == 0).mean(), predictions["kept"].mean()
         if empty > 0.1: out.append(f"an empty mask on {100 * empty:.0f} % of the images")
         if kept > 0.9: out.append(f"{100 * kept:.0f} % of the tokens kept")
-    if len(said) == 1 and predictions["label"].nunique() > 1: out.append(f"class {said[0]} predicted for every image")
+    if len(said) == 1 and predictions["label"].nunique() > 1 and metric != "auc": out.append(f"class {said[0]} predicted for every image")
     return out

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np, pandas as pd
 
 from .grid import PROFILES
+from .reproduce import UNLEARNT
 from .results import Result, difference, measure
 from .tables import DATA, LESS_IS_BETTER, METRICS, SHOWN, Kept, intervention_name, row_name, runs_for
 
@@ -44,7 +45,7 @@ CLAIMS = [
       for d, m in (("waterbirds", "gt"), ("waterbirds", "found"), ("metashift", "found"))),
     *(Claim("waterbirds200", "top1", _ifam(K), _late(K), "5.1") for K in (4, 8, 16)),
     Claim("waterbirds200", "top1", _ifam(8), _vit(0), "5.1"), Claim("waterbirds200", "top1", _ifam(8), _given("late"), "5.1"),
-    Claim("waterbirds200", "top1", _given("early"), _given("late"), "5.1"), Claim("siim_acr", "WG_AUC", _ifam(8), _late(8), "5.1"),
+    Claim("waterbirds200", "top1", _given("early"), _given("late"), "5.1"), *(Claim("siim_acr", "WG_AUC", _ifam(8), other, "5.1") for other in (_late(8), ("raddino_vitb_finetuned", 0, "none"))),
     *(Claim("imagenet9", "BG_GAP", _ifam(1), other, "5.1") for other in (_late(1), ("dinov2_vitb", 0, "none"))),
     Claim("metashift", "WGA", _ifam(8, "loo"), _ifam(8), "5.2"), Claim("siim_acr", "WG_AUC", _ifam(8, "loo"), _ifam(8), "5.2"),
     *(Claim("waterbirds200", m, _ifam(K, "token_removal_q99"), _ifam(K), "5.2")
@@ -76,6 +77,10 @@ def judge(
     why = [f"{seeds} of {wanted} seeds"] * (seeds < wanted) + ["the part was chosen on these images"] * oracle
     held = {r.name: r for side in (sides[:1] if claim.section == "5.3" else sides) for r in side[:seeds]}
     why += [f"{r.name} failed: {', '.join(how)}" for r in held.values() if (how := r.failed())]
+    knows = [measure(side[:seeds], claim.dataset, draws=1) for side in sides] if claim.metric == "BG_GAP" else []
+    known = [k["original"].value for k in knows]
+    if known and max(known) - min(known) > UNLEARNT:  # who knows nothing has no gap
+        why.append(f"one side has not learnt: {known[0]:.1f} and {known[1]:.1f} % of original")
     if not why:
         why = ["the interval holds zero"] * bool(d.low * d.high <= 0)
         why += [f"the sign is that of {agree} of {seeds} seeds"] * int(agree < seeds)

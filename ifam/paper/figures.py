@@ -105,7 +105,7 @@ def open_run(
         config = dataclasses.replace(config, dataset=dataset, data=there)
     splits = registry[config.dataset].splits  # data that is only evaluated on has its first for what the run calls its own
     data = load_split(config, data_folder(config), noted["scored"] if noted["scored"] in splits else splits[0], annotations=True)
-    failed = failures(pd.read_parquet(run.path("predictions.parquet")))
+    failed = failures(pd.read_parquet(run.path("predictions.parquet")), noted["metric"])
     return Shown(name, load(run.folder), data, noted["mean"], noted["std"], tuple(failed))
 
 # %% ../../nbs/09_paper/07_figures.ipynb #f3fd5644

@@ -77,7 +77,7 @@ class Result:
 
     def failed(self) -> list[str]:
         "In which ways it failed on the images that it is reported on, see `ifam.core.runs.failures`."
-        return failures(own) if (own := self.predictions()) is not None else []
+        return failures(own, self.saved.get("data", {}).get("metric", "")) if (own := self.predictions()) is not None else []
 
 # %% ../../nbs/09_paper/00_kept.ipynb #5cfa860e
 def numbers(

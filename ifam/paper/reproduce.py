@@ -6,7 +6,7 @@
 __all__ = ['PAGES_RECIPE', 'ORDER', 'TABLES', 'FIGURES', 'UNLEARNT', 'table_runs', 'opened', 'pages', 'page_stamps', 'plan',
            'current', 'take', 'processors', 'at_once', 'write_plan', 'measured_seconds', 'estimate', 'listed_jobs',
            'twins_to_make', 'grouped', 'to_do', 'write_results', 'without_runs', 'publish', 'unfinished', 'snakemake',
-           'lookalike', 'chosen_rates', 'tuned', 'reproduce']
+           'lookalike', 'learnt', 'chosen_rates', 'tuned', 'reproduce']
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #3025c676
 import contextlib, filecmp, json, os, re, shutil, statistics, subprocess, sys, tempfile, textwrap
@@ -173,7 +173,7 @@ def measured_seconds(
     out = {(s, f.stem): t for f in sorted(kept.glob("*.json")) for s, t in json.loads(f.read_text()).get("seconds", {}).items()}
     timed = lambda place: {(f.parent.name, f.stem): float(pd.read_csv(f, sep="\t")["s"].iloc[-1]) for f in (place / "times").rglob("*.tsv")}
     out |= timed(folder)
-    out |= {("tries", run): s * TRIED_SHARE for (step, run), s in out.items() if step == "train"}
+    out |= {("tries", run): s * TRIED_SHARE.get(run.split("-")[0], 0.5) for (step, run), s in out.items() if step == "train"}
     return out | {("tries", run): s for (_, run), s in timed(folder / "tries").items()}
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #4f272d2a
@@ -215,7 +215,8 @@ def twins_to_make(
     from ifam.training.data import twin_folder
     stamp = lambda step, name: place / ("tries/stamps/train" if step == "tries" else f"stamps/{step}") / f"{name}.json"
     marks = [json.loads(stamp(*job).read_text())["data"] for job in jobs if job[0] not in ("pages", "report")]
-    twins = {twin_folder(m["twin"], m["options"], m["size"], m["seed"]) for m in marks if "twin" in m}
+    options = lambda m: {k: v for k, v in m["options"].items() if k == "correlation"}  # of a twin's own the one that a run may set
+    twins = {twin_folder(m["twin"], options(m), m["size"], m["seed"]) for m in marks if "twin" in m}
     return sorted(("data", t.name) for t in twins if not any(t.glob("*/prepared.json")))
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #c4e07d1b
@@ -348,7 +349,19 @@ def lookalike(
         yield Path(place)
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #c48c19e6
-UNLEARNT = 10  # points behind the best factor's accuracy (groups weighted as in training, where there are groups), or AUC
+UNLEARNT = 10  # points behind the best factor, see `learnt`
+
+def learnt(
+    run: results.Result,  # a finished try
+    said: dict,  # its `measures`
+) -> float:  # percent
+    """How well a try knows its task, by the shortcut or not: by AUC, by accuracy, by that of groups weighted as in training;
+    where these are not in the test images, as on MetaShift, by the mean probability (geometric) of its training labels."""
+    weighted = "AA, groups weighted as in training"
+    if "WGA" in said and weighted not in said:
+        last = run.metrics[-1]
+        return 100 * float(np.exp(-last.get("stage2", last.get("stage1"))))
+    return float(next(said[m] for m in (weighted, "AUC", "AA") if m in said)())
 
 def chosen_rates(
     found: dict[str, results.Result],  # name to a finished try
@@ -360,9 +373,8 @@ def chosen_rates(
     for t in tried:
         data = found[t.name].saved["data"]
         said = measures(found[t.name].predictions(), data["metric"], data["train"]["groups"])
-        name = next(m for m in ("WGA", "AUC", "AA") if m in said)
-        learnt = said.get("AA, groups weighted as in training", said[name if name == "AUC" else "AA"])
-        rows.append(dict(rates=tuned_as(t), factor=t.factor, measure=name, value=float(said[name]()), learnt=float(learnt())))
+        name = next(m for m in ("WGA", "AUC, worst group", "AA") if m in said)
+        rows.append(dict(rates=tuned_as(t), factor=t.factor, measure=name, value=float(said[name]()), learnt=learnt(found[t.name], said)))
     table = pd.DataFrame(rows, columns=["rates", "factor", "measure", "value", "learnt"])
     learns = table["learnt"] >= table.groupby("rates")["learnt"].transform("max") - UNLEARNT
     order = table[learns].assign(far=np.log(table["factor"].astype(float)).abs())

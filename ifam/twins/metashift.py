@@ -1129,10 +1129,10 @@ def draw(
     return dict(image=develop(camera, canvas), mask=mask)
 
 # %% ../../nbs/10_twins/04_metashift.ipynb #15c501b8
-RECIPE = 3  # raised whenever the same settings give other bytes
+RECIPE = 4  # raised whenever the same settings give other bytes
 FOLDERS = dict(bed='train/cat/cat(bed)', sofa='train/cat/cat(sofa)', bench='train/dog/dog(bench)', bike='train/dog/dog(bike)',
                shelf_cat='test/cat/cat(shelf)', shelf_dog='test/dog/dog(shelf)')  # of the real data
-IMAGES = dict(bed=320, sofa=190, bench=120, bike=300, shelf_cat=190, shelf_dog=250)  # in each, unless asked otherwise
+IMAGES = dict(bed=320, sofa=190, bench=120, bike=300, shelf_cat=380, shelf_dog=500)  # in each, unless asked otherwise
 _NUMBERS = 2315353, 2417998  # of photographs in Visual Genome
 
 # %% ../../nbs/10_twins/04_metashift.ipynb #72572bef
