@@ -75,14 +75,18 @@ def written(
 def ours(
     table: str,  # as in paper.csv
 ) -> list[dict]:  # as rows of `paper`
-    "The rows that the paper has not: of methods that are trained on a table's data, with the measures that it has of that data."
+    "The cells that the paper has not: of methods that are trained on a table's data, and of its own rows, with the measures that it has."
     own = paper()[(paper()["table"] == table) & (paper()["intervention"] == "none")] if table in MAIN else paper().iloc[:0]
     columns = own[["dataset", "metric"]].drop_duplicates().values.tolist()
     rows = {written(m)[1][0] for m in own["method"]}
     named = {m: method_named(m) for m in methods() if m not in rows}
-    return [dict(table=table, dataset=d, method=m, K=8 if finds_parts(m) else 0, intervention="none", metric=metric,
-                 value=np.nan, note="a method that the paper has not")
-            for m, kind in named.items() for d, metric in columns if TRAINED_ON.get(d, d) in kind.trained_on]
+    cells = [(d, m, 8 if finds_parts(m) else 0, metric, "a method that the paper has not")
+             for m, kind in named.items() for d, metric in columns if TRAINED_ON.get(d, d) in kind.trained_on]
+    there, planned = {tuple(c) for c in own[["dataset", "method", "K", "metric"]].values}, {r.name for r in runs_of("paper")}
+    cells += [(d, m, K, metric, "not measured in the paper") for m, K in own[["method", "K"]].drop_duplicates().values
+              for d, metric in columns if (d, m, K, metric) not in there and runs_for(m, d, K, 1)[0].name in planned]
+    return [dict(table=table, dataset=d, method=m, K=int(K), intervention="none", metric=metric, value=np.nan, note=note)
+            for d, m, K, metric, note in cells]
 
 # %% ../../nbs/09_paper/05_tables.ipynb #7f266434
 def intervention_name(
