@@ -50,20 +50,6 @@ class Report:
     ):
         self.body.append(f"<p>{html.escape(text)}</p>")
 
-    def table(
-        self,
-        table: pd.DataFrame,  # with its columns' names, without its index
-        caption: str = "",  # below it
-        digits: int = 1,  # after the point
-        grey: list[str] = (),  # columns that stand back
-    ):
-        "A table; a value that is not there is an empty cell."
-        cells = table.to_html(index=False, na_rep="", border=0, escape=True, float_format=lambda v: f"{v:.{digits}f}")
-        own = f"t{len(self.body)}"
-        dim = "".join(f"#{own} :is(th,td):nth-child({table.columns.get_loc(c) + 1}){{color:#888}}" for c in grey)
-        style = f"<style>{dim}</style>" * bool(dim)
-        self.body.append(f"<figure id={own}>{style}{cells}<figcaption>{html.escape(caption)}</figcaption></figure>")
-
     def save(
         self,
         path: str | Path,  # of an html file
@@ -72,6 +58,22 @@ class Report:
         head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(self.title)}</title>'
         page = f'<!doctype html><html lang="en">{head}<style>{STYLE}</style>' + "\n".join(self.body) + f"<script>{SORT}</script></html>\n"
         with atomic(path) as file: file.write_text(page)
+
+# %% ../../nbs/08_show/02_reports.ipynb #737de5c3
+@patch
+def table(
+    self: Report,
+    table: pd.DataFrame,  # with its columns' names, without its index
+    caption: str = "",  # below it
+    digits: int = 1,  # after the point
+    grey: list[str] = (),  # columns that stand back
+):
+    "A table; a value that is not there is an empty cell."
+    cells = table.to_html(index=False, na_rep="", border=0, escape=True, float_format=lambda v: f"{v:.{digits}f}")
+    own = f"t{len(self.body)}"
+    dim = "".join(f"#{own} :is(th,td):nth-child({table.columns.get_loc(c) + 1}){{color:#888}}" for c in grey)
+    style = f"<style>{dim}</style>" * bool(dim)
+    self.body.append(f"<figure id={own}>{style}{cells}<figcaption>{html.escape(caption)}</figcaption></figure>")
 
 # %% ../../nbs/08_show/02_reports.ipynb #5c9e70b2
 @patch
