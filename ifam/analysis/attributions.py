@@ -8,7 +8,6 @@ __all__ = ['CAPTUM', 'logits_of_tokens', 'attention_rollout', 'by_captum', 'by_p
 
 # %% ../../nbs/07_analysis/01_attributions.ipynb #25d4fcf5
 import torch
-from captum.attr import InputXGradient, IntegratedGradients, Saliency
 from torch import Tensor, nn
 
 from ..model.backbones import grid_size
@@ -50,7 +49,7 @@ def attention_rollout(
     return total[:, 0, vit.num_prefix_tokens:]
 
 # %% ../../nbs/07_analysis/01_attributions.ipynb #08f3cf55
-CAPTUM = dict(gradient=InputXGradient, integrated=IntegratedGradients, saliency=Saliency)  # on pixels
+CAPTUM = dict(gradient="InputXGradient", integrated="IntegratedGradients", saliency="Saliency")  # on pixels
 
 def by_captum(
     name: str,  # a key of CAPTUM
@@ -61,9 +60,10 @@ def by_captum(
     steps: int = 16,  # of integrated gradients, from the mean colour
 ) -> Tensor:  # B,N
     "An attribution from captum, summed over the pixels of each patch."
+    from captum import attr  # who trains does without it
     def classify(x, kept): return logits_of_tokens(model, x, kept)
     more = dict(n_steps=steps, internal_batch_size=len(images)) if name == "integrated" else dict(abs=True) if name == "saliency" else {}
-    attribution = CAPTUM[name](classify)
+    attribution = getattr(attr, CAPTUM[name])(classify)
     with torch.enable_grad():
         pixels = attribution.attribute(images.clone().requires_grad_(), target=target, additional_forward_args=(kept,), **more)
     patch = model.reader().patch_embed.patch_size[0]
