@@ -15,7 +15,7 @@ import numpy as np, pandas as pd
 from ..datasets.loading import registry
 from ..methods.contract import finds_parts
 from ..measures.metrics import CELLS, Comparison, change, redraws, reflected, share
-from ..measures.evaluation import measures
+from ..measures.evaluation import OF_CELLS, measures
 from .kept import Result, keep, read
 
 # %% ../../nbs/09_paper/04_results.ipynb #cc82e222
@@ -62,8 +62,7 @@ def images_of(
     metric: str,  # of `draws_of`
 ) -> int:
     "How many images a measure is of: of ImageNet-9 those of one variant, of films those of two cells, otherwise all."
-    cells = {"AUC, worst group": "robust", "AUC, no tube": "no_tube"}.get(metric)
-    if cells: return int(predictions["group"].isin(CELLS[cells]).sum())
+    if metric in OF_CELLS: return int(predictions["group"].isin(CELLS[OF_CELLS[metric]]).sum())
     if "family" not in predictions: return len(predictions)
     return int((predictions["split"] == ("mixed_rand" if metric == "BG-GAP" else metric)).sum())
 
