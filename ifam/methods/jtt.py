@@ -42,9 +42,13 @@ class JTTMethod(ERMMethod):
         "The error set, as indices of training images."
         table = seen.predict(seen.train())
         wrong = np.flatnonzero(classes_said(table) != table["label"])
+        never = sorted(set(table["label"]) - set(table["label"].drop(table.index[wrong])))
         if not len(wrong):
             warnings.warn("JTT's first model gets every training image right: the error set is empty, and the second model is trained "
                           "as ERM. Give fewer identify_epochs.")
+        if never:
+            warnings.warn(f"JTT's first model gets no training image of class {', '.join(map(str, never))} right: the error set holds "
+                          "whole classes, whatever their shortcut. Give more identify_epochs.")
         return dict(errors=torch.tensor(wrong))
 
     def draw(self, train):
