@@ -221,7 +221,7 @@ def runs_of(
 FACTORS = (0.3, 1.0, 3.0)  # of the preset's rates
 RATES = ("lr_vit", "lr_head")  # what all methods share; those of prototypes say how fast parts form
 TRIED_ON = 1  # seed of the twin that rates are tried on
-TRIED_SHARE = dict(metashift=1.0)  # how much of it, elsewhere half: in half of its steps nobody tells these cats from dogs
+TRIED_SHARE = dict.fromkeys(GRID, 0.5) | dict(metashift=1.0)  # of it: in half of MetaShift's steps nothing is learnt
 OWN_RATES = ("frozen", "found", "uncorrelated")  # variants that are tried on their own; an ablation takes the full model's rates
 
 def tuned_as(
@@ -259,7 +259,7 @@ def settings_of(
     if run.K: out["K"] = run.K
     if data: out["data"] = str(place(data, run.dataset))
     if data and "rad-dino" in needs(run, profile): out["weights"] = str(place(data, "rad-dino"))
-    if run.factor: out |= dict(twin_seed=TRIED_ON, twin_size=TRIED_SHARE.get(run.dataset, 0.5) * out.get("twin_size", 1.0))
+    if run.factor: out |= dict(twin_seed=TRIED_ON, twin_size=TRIED_SHARE[run.dataset] * out.get("twin_size", 1.0))
     factor = run.factor or factors.get(tuned_as(run), 1.0)
     if factor == 1: return out
     return out | {r: float(f"{vars(resolved(out))[r] * factor:.6g}") for r in RATES if r in setting_names(run.method)}

@@ -173,7 +173,7 @@ def measured_seconds(
     out = {(s, f.stem): t for f in sorted(kept.glob("*.json")) for s, t in json.loads(f.read_text()).get("seconds", {}).items()}
     timed = lambda place: {(f.parent.name, f.stem): float(pd.read_csv(f, sep="\t")["s"].iloc[-1]) for f in (place / "times").rglob("*.tsv")}
     out |= timed(folder)
-    out |= {("tries", run): s * TRIED_SHARE.get(run.split("-")[0], 0.5) for (step, run), s in out.items() if step == "train"}
+    out |= {("tries", run): s * TRIED_SHARE[run.split("-")[0]] for (step, run), s in out.items() if step == "train"}
     return out | {("tries", run): s for (_, run), s in timed(folder / "tries").items()}
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #4f272d2a
