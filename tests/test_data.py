@@ -8,7 +8,9 @@ from test_papermill import QUICK, papermill
 
 from ifam.training import data as training
 from ifam.methods.contract import configure, finds_parts, preset
+from ifam.datasets import load
 from ifam.datasets.found import mask_folder
+from ifam.datasets.loading import place
 from ifam.training.loop import train
 from ifam.twins.generate import generate
 
@@ -69,6 +71,17 @@ def test_a_preparation_counts_checks_and_notes(house, tmp_path, dataset, noteboo
     done = papermill(f"data_prep/{notebook}.ipynb", tmp_path / "out.ipynb", "root", root, "samples", 3, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert list(root.rglob("prepared.json")) and '"published": false' in next(root.rglob("prepared.json")).read_text()
+
+
+@pytest.mark.parametrize("dataset, archive, around", [("metashift", "metashifts", "metashifts/metashifts"), ("siim_acr", "archive", "films")])
+def test_an_archive_lands_where_the_grid_looks(house, tmp_path, dataset, archive, around):
+    "Otherwise the grid plans the runs of a dataset that was prepared as its page says, and each of them fails."
+    twin, inside, root = generate(dataset, tmp_path / "data", share=0.02), tmp_path / "all" / around, tmp_path / "DATA" / dataset
+    (twin / "prepared.json").unlink(); inside.mkdir(parents=True); twin.rename(inside / twin.name)
+    shutil.make_archive(root / "archives" / archive, "zip", tmp_path / "all")
+    done = papermill(f"data_prep/{dataset}.ipynb", tmp_path / "out.ipynb", "root", root, "samples", 3, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(load(dataset, place(tmp_path / "DATA", dataset), "train")) and not [p.name for p in root.iterdir() if p.name.startswith("tmp")]
 
 
 def test_a_twin_is_one_command(house, tmp_path):

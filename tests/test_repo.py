@@ -289,7 +289,7 @@ def unthemed(root: Path) -> list[str]:
 def strays(root: Path, files: list[Path]) -> list[str]:
     "Files that name a folder of somebody's machine, or a place to get packages from."
     here = [re.escape(str(p)) for p in {ROOT, Path(sys.prefix).resolve(), Path.home()} if len(p.parts) > 2]
-    stray = re.compile('|'.join([*here, r'/(?:home|Users)/\w', r'/root/', r'[A-Z]:\\Users', r'\bfile:/', r'lib/python3\.\d+/site-packages', r'(?<![\w.])/(?:work|farm|scratch|mnt|opt)/\w', r'ipykernel_\d',
+    stray = re.compile('|'.join([*here, r'/(?:home|Users)/\w', r'/root/', r'(?<![\w.])/tmp/\w\w', r'[A-Z]:\\Users', r'\bfile:/', r'lib/python3\.\d+/site-packages', r'(?<![\w.])/(?:work|farm|scratch|mnt|opt)/\w', r'ipykernel_\d',
                                  r'\bpypi\.[a-z]+', r'pythonhosted\.', r'download\.pytorch\.', r'anaconda\.(?:org|com)', r'(?:extra-)?index-url', r'find-links']))
     wrong = []
     for path in files:

@@ -101,6 +101,12 @@ class MaskTuneMethod(ERMMethod):
                                  "Correlations by Forcing to Explore. NeurIPS 2022")
     Options, recipe, trained_on = MaskTuneOptions, 1, ("waterbirds", "imagenet")
 
+    def build(self, classes, pretrained=True):
+        "ERM's model. `ValueError` for a network without a class token, whose heat this has no place for."
+        model = super().build(classes, pretrained)
+        model.reader()
+        return model
+
     def phases(self):
         return [Phase("train", self.config.epochs), Phase("tune", self.config.tune_epochs, "best")]
 

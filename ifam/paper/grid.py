@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SHAPING', 'ABLATIONS', 'NETWORKS', 'ROW_VARIANTS', 'GRID', 'ABLATION_K', 'ABLATED', 'CORRECTED', 'UNLIKELY',
-           'CLAIMED', 'ELSEWHERE', 'LESS', 'FILMS', 'PROFILES', 'FACTORS', 'RATES', 'TRIED_ON', 'TRIED_SHARE',
+           'CLAIMED', 'ELSEWHERE', 'LESS', 'CATS', 'FILMS', 'PROFILES', 'FACTORS', 'RATES', 'TRIED_ON', 'TRIED_SHARE',
            'OWN_RATES', 'Planned', 'ablation_run', 'planned_rows', 'wanted', 'steps', 'Profile', 'masks_by_found',
            'there', 'needs', 'carried_out', 'runs_of', 'tuned_as', 'tries', 'settings_of', 'resolved', 'recipes',
            'measuring', 'data_mark', 'weights_mark', 'stamps', 'write_stamps']
@@ -151,15 +151,16 @@ class Profile:
     tuned: bool = False  # whether learning rates are chosen by tries, see `tries`
 
 LESS = dict(image_size=96, batch_size=8, micro_batch=8, lr_prototypes=3e-3, lr_modulation=3e-2, prototype_scale=0.1, w_presence=1.5)
+CATS = dict(clusters=2)  # of DISC on MetaShift, as its authors do
 FILMS = dict(reduction="pca")  # of GEORGE, as its authors do on medical images
 PROFILES = dict(
-    paper=Profile("paper", settings={"siim_acr": FILMS}),
-    small=Profile("small", settings={"siim_acr": FILMS, "coarse_to_fine": dict(stage1_size=112)}),
+    paper=Profile("paper", settings={"siim_acr": FILMS, "metashift": CATS}),
+    small=Profile("small", settings={"siim_acr": FILMS, "metashift": CATS, "coarse_to_fine": dict(stage1_size=112)}),
     demo=Profile("demo", 3, tuned=True, settings={
         "": LESS | dict(epochs=2),
         "waterbirds": dict(twin_size=0.4),
         "cub": dict(twin_size=0.3),
-        "metashift": dict(epochs=4),  # 930 images: 464 steps; a fine-tuned ViT that is given the true masks is right after 240
+        "metashift": dict(epochs=4) | CATS,  # 930 images: 464 steps; a fine-tuned ViT that is given the true masks is right after 240
         "siim_acr": dict(epochs=3) | FILMS,
         "imagenet": dict(epochs=3),
         "coarse_to_fine": dict(stage1_size=48),

@@ -63,7 +63,7 @@ class Result:
         self,
         on: str = "",  # dataset; empty: the run's own
         intervention: str = "none",  # its name; or loo, and loo with a quantile after it: the part that was chosen for this run
-        split: str = "",  # empty: the only one
+        split: str = "",  # empty: the one that the run is reported on; of other data all there are
     ) -> pd.DataFrame:  # one row an image; None where there are none
         "Its predictions for some data, under an intervention."
         on = on or self.saved["config"]["dataset"]
@@ -72,6 +72,8 @@ class Result:
             # where leaving none out was best, a quantile alone is left
             intervention = intervention.replace("loo", self.chosen[on]["intervention"]).removeprefix("none, ")
         rows = self.rows[(self.rows["dataset"] == on) & (self.rows["intervention"] == intervention)]
+        scored = self.saved.get("data", {}).get("scored")
+        if not split and on == self.saved["config"]["dataset"] and (rows["split"] == scored).any(): split = scored
         if split: rows = rows[rows["split"] == split]
         return rows.dropna(axis=1, how="all").reset_index(drop=True) if len(rows) else None
 

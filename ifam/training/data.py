@@ -179,7 +179,7 @@ def scored_splits(
         try: data = datasets.load(config.dataset, folder, split, annotations=False, **drawn(config))
         except datasets.NoSplit: continue
         if data.scored: return [data.scored["last"]]
-        if "train" not in kind.splits: return list(kind.splits)  # its variants, all of them
+        if "train" not in kind.splits: return [s for s in kind.splits if sum(data.group_counts[s])]  # its variants, those that are there
         raise ValueError(f"{folder} has a train split only: say with split which images are to be measured.")
     raise ValueError(f"{folder} holds no split of {config.dataset}.")
 

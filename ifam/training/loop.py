@@ -395,6 +395,8 @@ def _trained(config, root, run, progress, loggers):
                          "of each class, or put the class folders under train/, val/ and test/.")
     select = config.select if config.select in training.scored else "last"
     test = load(training.scored[select], annotations=True)
+    if test.metric == "auc" and len(set(test.labels)) < 2:
+        raise ValueError(f"{test.listing}: the films of the split {test.split!r} have one label alone, and an AUC needs both.")
     val = None if select == "last" else load(training.scored["last"] if select == "test" else select)
     run.open(config, describe(config, training, select), given, datasets.contents(training, most=64))
     if run.finished: return run
