@@ -223,7 +223,7 @@ def cell(
     out |= beside(runs, row["dataset"], name)
     # a difference to the paper says something on its data alone, and of the images that it has: of MetaShift all on shelves
     last = registry[runs[0].saved["config"]["dataset"]].scored.get("last")
-    published = all(r.saved["data"]["train"]["published"] and r.saved["data"]["scored"] == last for r in runs)
+    published = all(r.saved["data"]["train"]["published"] and r.saved["data"].get("scored", last) == last for r in runs)
     return out | (dict(difference=m.value - row["value"]) if kept.real and published else {})
 
 # %% ../../nbs/09_paper/05_tables.ipynb #d6d54f8c
