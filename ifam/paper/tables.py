@@ -221,6 +221,7 @@ def cell(
         m = Measured(float(d.difference), np.nan, d.difference.low, d.difference.high, m.n, m.seeds)
     out |= dict(value=m.value, sd=m.sd, low=m.low, high=m.high, n=m.n, seeds=m.seeds, runs=" ".join(r.name for r in runs))
     out |= beside(runs, row["dataset"], name)
+    if "loo" in name and any("oracle" in r.chosen.get(row["dataset"], {}).get("choice", "") for r in runs): out["oracle"] = True
     # a difference to the paper says something on its data alone, and of the images that it has: of MetaShift all on shelves
     last = registry[runs[0].saved["config"]["dataset"]].scored.get("last")
     published = all(r.saved["data"]["train"]["published"] and r.saved["data"].get("scored", last) == last for r in runs)
@@ -237,9 +238,9 @@ def cells(
     if rows.empty: raise ValueError(f"There is no table {table!r}: there is {', '.join(paper()['table'].unique())}.")
     out = pd.DataFrame([cell(r, kept) for r in [*rows.to_dict("records"), *ours(table), *more]])
     columns = ["table", "dataset", "method", "K", "intervention", "metric", "paper", "value", "sd", "low", "high", "n", "seeds",
-               "kept", "accuracy", "shape", "failed", "stand_in", "difference", "runs", "command", "note"]
+               "kept", "accuracy", "shape", "failed", "oracle", "stand_in", "difference", "runs", "command", "note"]
     # the columns of a table that no run fills are there, and empty
-    return out.reindex(columns=[c for c in columns if c in out or c not in ("paper", "difference")])
+    return out.reindex(columns=[c for c in columns if c in out or c not in ("paper", "difference", "oracle")])
 
 # %% ../../nbs/09_paper/05_tables.ipynb #8c4ecc8d
 def words(
@@ -250,7 +251,8 @@ def words(
     sign = "+" if c["metric"].endswith("_delta") else ""
     spread = "" if np.isnan(c["sd"]) else f" ± {c['sd']:.1f}"
     over = f" [{c['difference']:+.1f}]" if pd.notna(c.get("difference")) else ""
-    return f"{c['value']:{sign}.1f}{spread} ({c['low']:{sign}.1f} to {c['high']:{sign}.1f})" + "†" * bool(c.get("failed")) + over
+    marks = "†" * bool(c.get("failed")) + "¶" * (c.get("oracle") is True)
+    return f"{c['value']:{sign}.1f}{spread} ({c['low']:{sign}.1f} to {c['high']:{sign}.1f})" + marks + over
 
 # %% ../../nbs/09_paper/05_tables.ipynb #fd27c9a9
 def row_name(
@@ -307,6 +309,7 @@ def footnotes(
     "What the table's marks and last columns mean, as far as they occur."
     failed = dict.fromkeys(how for cell in table["failed"].dropna() for how in cell.split("; ") if how) if "failed" in table else {}
     out = [f"† a run failed: {'; '.join(failed)}."] if failed else []
+    if "oracle" in table: out.append("¶ which part is left out was chosen on these images: an upper bound.")
     if (table["stand_in"] == "plain ERM").any():
         out.append("* of another network: here the demo's backbone stands in for it, and the numbers are those of the plain ERM run.")
     if (table["stand_in"] == "shared backbone").any():
