@@ -56,7 +56,7 @@ CLAIMS = [
       for a in ("no_second_stage", "soft_masks", "k1_without_shaping", "no_stage1_classification", "frozen_stage2", "part_dropout_0.0")
       for d, m in (("waterbirds200", "top1"), ("metashift", "WGA")))]
 
-# %% ../../nbs/09_paper/08_claims.ipynb #473703e4
+# %% ../../nbs/09_paper/08_claims.ipynb #27e736c9
 def guesses(
     runs: list,  # of one side of a claim
     dataset: str,  # that it is about
@@ -68,6 +68,8 @@ def guesses(
     least = 50. if what == "AUC" else 100 * table["label"].value_counts(normalize=True).max()
     return f"{what} {said[what].value:.1f}, a guess {least:.1f}" if said[what].low <= least else ""
 
+
+# %% ../../nbs/09_paper/08_claims.ipynb #473703e4
 def judge(
     claim: Claim,  # of CLAIMS
     kept: Kept,  # the runs that are there
