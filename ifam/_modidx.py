@@ -440,6 +440,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                                                                'ifam/datasets/preparation.py'),
                                            'ifam.datasets.preparation.page': ( '03_datasets/preparation.html#page',
                                                                                'ifam/datasets/preparation.py'),
+                                           'ifam.datasets.preparation.take_out': ( '03_datasets/preparation.html#take_out',
+                                                                                   'ifam/datasets/preparation.py'),
                                            'ifam.datasets.preparation.validation_classes': ( '03_datasets/preparation.html#validation_classes',
                                                                                              'ifam/datasets/preparation.py')},
             'ifam.datasets.records': { 'ifam.datasets.records.ImageTable': ( '03_datasets/records.html#imagetable',
