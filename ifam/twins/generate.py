@@ -41,7 +41,7 @@ _birds = Twin('waterbirds', 'CUB_200_2011', waterbirds.write, waterbirds.RECIPE,
 TWINS = dict(cub=_birds, waterbirds=_birds, waterbirds200=_birds,
              metashift=Twin('metashift', 'MetaDatasetCatDog', metashift.write, metashift.RECIPE, metashift.IMAGES),
              siim_acr=Twin('siim_acr', 'pneumothorax', siim_acr.write, siim_acr.RECIPE, siim_acr.IMAGES, siim_acr.OPTIONS),
-             imagenet=Twin('imagenet', 'imagenet', imagenet.write_imagenet, imagenet.RECIPE, imagenet.IMAGES, dict(correlation=.9)),
+             imagenet=Twin('imagenet', 'imagenet', imagenet.write_imagenet, imagenet.RECIPE, imagenet.IMAGES, dict(correlation=.5)),
              imagenet9=Twin('imagenet9', 'bg_challenge', imagenet.write_imagenet9, imagenet.RECIPE, imagenet.CHALLENGE))
 
 # %% ../../nbs/10_twins/07_generate.ipynb #5e0b6c12
