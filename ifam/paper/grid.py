@@ -133,6 +133,8 @@ def steps(
     run: Planned,  # of any row
 ) -> dict[str, dict]:  # name of the step to the notebook's parameters; the notebook is the name's first word
     "What is measured on a run besides its own test split."
+    # a try has to have learnt its training labels; of MetaShift no test image comes from where it was trained
+    if run.factor: return {"evaluate-train": dict(split="train")} if run.dataset == "metashift" else {}
     other = {"dataset": ELSEWHERE[run.dataset]} if run.dataset in ELSEWHERE else {}
     out = {"-".join(["evaluate", *other.values()]): other} if other else {}
     if not run.variant and (run.method, run.K) in CORRECTED.get(run.dataset, ()): out["-".join(["intervene", *other.values()])] = other

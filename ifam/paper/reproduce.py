@@ -364,11 +364,10 @@ def learnt(
     said: dict,  # its `measures`
 ) -> float:  # percent
     """How well a try knows its task, by the shortcut or not: by AUC, by accuracy, by that of groups weighted as in training;
-    where these are not in the test images, as on MetaShift, by the mean probability (geometric) of its training labels."""
+    where these are not in the test images, as on MetaShift, by accuracy on its training images."""
     weighted = "AA, groups weighted as in training"
     if "WGA" in said and weighted not in said:
-        last = run.metrics[-1]
-        return 100 * float(np.exp(-last.get("stage2", last.get("stage1"))))
+        return float(measures(run.predictions(split="train"), "average_accuracy")["AA"]())
     return float(next(said[m] for m in (weighted, "AUC", "AA") if m in said)())
 
 def chosen_rates(
@@ -408,10 +407,10 @@ def tuned(
     if tried:
         write_stamps(place / "stamps", stamps(tried, profile))
         write_json(place / "plan.json", dict(python=sys.executable, checkout=str(root), gpus=0, threads=1, pages={}, taken=[],
-                                             runs={t.name: ["train"] for t in tried}))
+                                             runs={t.name: ["train", *steps(t)] for t in tried}))
         code, printed = _listed(place, root, 0, arguments)
         if code: say(printed); return code, {}, []
-        jobs, done = [("tries", name) for _, name in listed_jobs(printed)], "Nothing to be done" in printed
+        jobs, done = list(dict.fromkeys(("tries", name) for _, name in listed_jobs(printed))), "Nothing to be done" in printed
         if not dry_run:
             say(f"{len(tried)} tries of learning rates. {to_do(jobs, measured_seconds(folder, root / 'figures' / profile / 'runs'))}")
             code = 0 if done else subprocess.run(snakemake(place, root, 0, *arguments)).returncode
