@@ -243,7 +243,7 @@ def preset(
     own = PAPER.get(dataset, {})
     if name != "paper":
         # the demo's small network needs to be told of a background on chest films too, or it keeps every token
-        of_data = {k: v for k, v in own.items() if k == "augmentation" or k == "w_background_presence" and name == "small"}
+        of_data = {k: v for k, v in own.items() if k in ("augmentation", "correlation") or k == "w_background_presence" and name == "small"}
         own = SIZES[name] | of_data | dict(precision=fast_precision())
     own = {k: v for k, v in own.items() if k in setting_names(method)} | _find(method).presets.get(name, {})
     return own | dict(dataset=dataset, method=method)
