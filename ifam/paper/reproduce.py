@@ -16,7 +16,7 @@ import numpy as np, pandas as pd
 
 from ..core.runs import atomic, home, locked, write_json
 from ..measures.evaluation import measures
-from .grid import FACTORS, TRIED_SHARE, Planned, needs, runs_of, stamps, steps, there, tries, tuned_as, write_stamps
+from .grid import TRIED_SHARE, Planned, needs, runs_of, stamps, steps, there, tries, tuned_as, write_stamps
 from . import results
 from . import tables
 from .execution import digest
