@@ -221,8 +221,8 @@ def runs_of(
     return [r for r in runs if not p.only or r.name.startswith(p.only)]
 
 # %% ../../nbs/09_paper/01_grid.ipynb #4dc0bf9a
-# of the preset's rates; on ImageNet's twin 0.3 is the best of three for nearly every method, so that all get a smaller one
-FACTORS = dict.fromkeys(GRID, (0.3, 1.0, 3.0)) | dict(imagenet=(0.1, 0.3, 1.0, 3.0))
+# of the preset's rates; on the twins of MetaShift and ImageNet 0.3 is the best of three for nearly every method, so that all get a smaller one
+FACTORS = dict.fromkeys(GRID, (0.3, 1.0, 3.0)) | dict.fromkeys(("metashift", "imagenet"), (0.1, 0.3, 1.0, 3.0))
 RATES = ("lr_vit", "lr_head")  # what all methods share; those of prototypes say how fast parts form
 TRIED_ON = 1  # seed of the twin that rates are tried on
 TRIED_SHARE = dict.fromkeys(GRID, 0.5) | dict(metashift=1.0)  # of it: in half of MetaShift's steps nothing is learnt
