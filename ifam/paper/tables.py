@@ -361,6 +361,7 @@ def picture(
     ax.set(xlim=(0, 1), ylim=(height(len(texts) - 1) - .7, 1.1)); ax.axis("off")
     if title: ax.set_title(title, fontsize=9, loc="left")
     fig.subplots_adjust(0.01, 0.01, .99, .99 if not title else 1 - .26 / fig.get_figheight())
+    plt.close(fig)  # a page that ends with it would show it twice
     return fig
 
 # %% ../../nbs/09_paper/05_tables.ipynb #8a0b1a19
