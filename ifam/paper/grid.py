@@ -221,7 +221,7 @@ def runs_of(
     return [r for r in runs if not p.only or r.name.startswith(p.only)]
 
 # %% ../../nbs/09_paper/01_grid.ipynb #4dc0bf9a
-# of the preset's rates; on MetaShift's and ImageNet's twins nearly every method does best with the smallest of three, and all get a fourth
+# of the preset's rates; on MetaShift's and ImageNet's twins most methods do best with the smallest of three, and all get a fourth
 FACTORS = dict.fromkeys(GRID, (0.3, 1.0, 3.0)) | dict.fromkeys(("metashift", "imagenet"), (0.1, 0.3, 1.0, 3.0))
 RATES = ("lr_vit", "lr_head")  # what all methods share; those of prototypes say how fast parts form
 TRIED_ON = 1  # seed of the twin that rates are tried on
