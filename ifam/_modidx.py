@@ -1471,6 +1471,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                                                               'ifam/paper/reproduce.py')},
             'ifam.paper.results': { 'ifam.paper.results.Measured': ('09_paper/results.html#measured', 'ifam/paper/results.py'),
                                     'ifam.paper.results._metric': ('09_paper/results.html#_metric', 'ifam/paper/results.py'),
+                                    'ifam.paper.results._newcombe': ('09_paper/results.html#_newcombe', 'ifam/paper/results.py'),
                                     'ifam.paper.results._wilson': ('09_paper/results.html#_wilson', 'ifam/paper/results.py'),
                                     'ifam.paper.results.compare': ('09_paper/results.html#compare', 'ifam/paper/results.py'),
                                     'ifam.paper.results.compare_markdown': ( '09_paper/results.html#compare_markdown',

@@ -113,12 +113,13 @@ def legend(
     figure: Figure,  # gets it
     K: int,  # parts
     seen: set[int] = (),  # those that the figure shows; empty: all
+    matched: bool = False,  # the colours are those of `shared_colours`, and no part's number: letters
 ):
     "Which colour is which part, below a figure."
     numbers, colours = sorted(seen or range(K)), part_colours(K)
     handles = [plt.Rectangle((0, 0), 1, 1, color=colours[k]) for k in numbers]
-    figure.legend(handles, [f"{k}" for k in numbers], loc="upper center", bbox_to_anchor=(.5, 0), ncols=min(K, 16), fontsize=7,
-                  frameon=False, title="part", title_fontsize=7, handlelength=1, columnspacing=.8)
+    figure.legend(handles, [chr(65 + k) if matched else f"{k}" for k in numbers], loc="upper center", bbox_to_anchor=(.5, 0), ncols=min(K, 16), fontsize=7,
+                  frameon=False, title="colour" if matched else "part", title_fontsize=7, handlelength=1, columnspacing=.8)
 
 # %% ../../nbs/09_paper/07_figures.ipynb #f881d11a
 ALIKE = .2  # overlap (IoU over images) from which parts of two runs count as the same
@@ -167,10 +168,10 @@ def maps_by_run(
         shades = np.array([*numbers, max(Ks)])[parts[[alike.index(i) for i in indices]]]
         own = set(shades.flat) - {max(Ks)}
         seen |= own
-        said = f"{name}\n{len(own)} seen" + "".join(f"\nFAILED: {how}" for how in s.failed)
+        said = f"{name}\n{len(own)} seen here" + "".join(f"\nFAILED: {how}" for how in s.failed)
         rows.append((said, [coloured(s.image(i), p, max(Ks)) for i, p in zip(indices, shades)]))
     fig = grid_of(rows, heads)
-    legend(fig, max(Ks), seen)
+    legend(fig, max(Ks), seen, matched=True)
     return fig
 
 # %% ../../nbs/09_paper/07_figures.ipynb #3618a61c

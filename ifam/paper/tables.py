@@ -173,16 +173,17 @@ def beside(
     runs: list[Result],  # of a cell, one a seed
     dataset: str,  # that they are measured on
     intervention: str,  # see `Result.predictions`
-) -> dict:  # kept, accuracy and shape in percent, NaN for a method without a mask; failed: which runs did, and how
+) -> dict:  # kept, accuracy, shape and frequent in percent, the first three NaN for a method without a mask; failed: which runs did, and how
     """What has to be known of a cell's runs: how much their masks kept, what the masks' shape alone tells of the label,
-    the accuracy that this stands beside, and which of them failed. Shapes are of masks without an intervention."""
+    the accuracy that this stands beside and what guessing the most frequent class has, and which of them failed. Shapes are of masks without an intervention."""
     found = measure(runs, dataset, intervention, draws=1)
     shape = measure(runs, dataset, "shape alone", draws=1) if intervention == "none" else {}
     failed = [f"{r.name} has {', '.join(how)}" for r in runs if (how := r.failed())]
     inside = found["kept"].value if "kept" in found else np.nan
     asked = "AA" in shape and shape["AA"].seeds == len(runs)
     own = dict(accuracy=found["AA"].value, shape=shape["AA"].value) if asked else dict(accuracy=np.nan, shape=np.nan)
-    return dict(kept=inside, **own, failed="; ".join(failed))
+    frequent = 100 * runs[0].predictions(dataset)["label"].value_counts(normalize=True).max()
+    return dict(kept=inside, **own, frequent=frequent, failed="; ".join(failed))
 
 # %% ../../nbs/09_paper/05_tables.ipynb #7e76ece5
 STAND_IN = {"plain ERM": "*", "shared backbone": "‡", "annotated masks": "§"}  # why a row is not of the network that it names, and its mark
@@ -221,7 +222,10 @@ def cell(
         m = Measured(float(d.difference), np.nan, d.difference.low, d.difference.high, m.n, m.seeds)
     out |= dict(value=m.value, sd=m.sd, low=m.low, high=m.high, n=m.n, seeds=m.seeds, runs=" ".join(r.name for r in runs))
     out |= beside(runs, row["dataset"], name)
-    if "loo" in name and any("oracle" in r.chosen.get(row["dataset"], {}).get("choice", "") for r in runs): out["oracle"] = True
+    if "loo" in name:
+        chosen = {r.name: c for r in runs if (c := r.chosen.get(row["dataset"]))}
+        if any("oracle" in c["choice"] for c in chosen.values()): out["oracle"] = True
+        out["whole"] = " ".join(n for n, c in chosen.items() if c["intervention"] == "none")
     # a difference to the paper says something on its data alone, and of the images that it has: of MetaShift all on shelves
     last = registry[runs[0].saved["config"]["dataset"]].scored.get("last")
     published = all(r.saved["data"]["train"]["published"] and r.saved["data"].get("scored", last) == last for r in runs)
@@ -238,9 +242,9 @@ def cells(
     if rows.empty: raise ValueError(f"There is no table {table!r}: there is {', '.join(paper()['table'].unique())}.")
     out = pd.DataFrame([cell(r, kept) for r in [*rows.to_dict("records"), *ours(table), *more]])
     columns = ["table", "dataset", "method", "K", "intervention", "metric", "paper", "value", "sd", "low", "high", "n", "seeds",
-               "kept", "accuracy", "shape", "failed", "oracle", "stand_in", "difference", "runs", "command", "note"]
+               "kept", "accuracy", "shape", "frequent", "failed", "oracle", "whole", "stand_in", "difference", "runs", "command", "note"]
     # the columns of a table that no run fills are there, and empty
-    return out.reindex(columns=[c for c in columns if c in out or c not in ("paper", "difference", "oracle")])
+    return out.reindex(columns=[c for c in columns if c in out or c not in ("paper", "difference", "oracle", "whole")])
 
 # %% ../../nbs/09_paper/05_tables.ipynb #8c4ecc8d
 def words(
@@ -297,6 +301,7 @@ def readable(
     for name, form in (("kept", ".1f"), ("shape", ".1f"), ("seeds", ".0f"), ("n", ".0f")):
         told = counted.dropna(subset=[name]).drop_duplicates(["row", "dataset", name]) if name in counted else counted.iloc[:0]
         listed = lambda v: ", ".join(dict.fromkeys(f"{x:{form}}" for x in v))
+        if name == "shape" and told.empty: continue  # asked of plain rows only
         wide[name] = told.groupby("row")[name].agg(listed).astype(str).reindex(wide.index).fillna("")
     commands = said[said["command"] != ""].groupby("row")["command"].agg(lambda c: "; ".join(dict.fromkeys(c)))
     wide["empty cells"] = commands.reindex(wide.index).fillna("")
@@ -319,13 +324,21 @@ def footnotes(
     near_zero = (table["metric"] == "WGA") & (table["value"] < 1) & (table.get("failed", "") == "")
     if near_zero.any():
         named = dict.fromkeys(row_name(*r) for r in table.loc[near_zero, ["method", "K", "intervention"]].values)
-        out.append(f"A WGA of less than 1 ({', '.join(named)}) need not be a fault of the run: who reads the context alone has "
+        out.append(f"A WGA of less than 1 ({'; '.join(named)}) need not be a fault of the run: who reads the context alone has "
                    "hardly an image of one group right.")
     told = lambda column: table.get(column, pd.Series(dtype=float)).notna().any()
-    if told("kept"): out.append("kept: tokens inside the mask, %; one value a dataset, in the columns' order.")
+    if told("whole"):
+        whole = dict.fromkeys(n for names in table["whole"].dropna() for n in names.split())
+        if whole: out.append(f"LOO: of {', '.join(whole)} no part is left out; the images that choose were best with every part.")
+    if told("kept"):
+        out.append("kept: tokens inside the mask, %; one value a dataset, in the columns' order, once where they are equal"
+                   + ", and none of ImageNet-9, whose variants differ" * bool((table["dataset"] == "imagenet9").any()) + ".")
     if told("shape"):
-        out.append("shape: labels guessed right from the mask's shape alone, without a pixel, %; "
-                   "to be held against the share of the most frequent class.")
+        most = table.dropna(subset=["shape"]).groupby("dataset", sort=False)["frequent"].first()
+        out.append("shape: labels guessed right from the mask's shape alone, without a pixel, %; the most frequent class has "
+                   + ", ".join(f"{v:.1f} ({DATA[d]})" for d, v in most.items()) + ".")
+    if told("low"):
+        out.append("a ± b (c to d): mean and standard deviation over seeds, and the mean's 95 % interval over test images, the seeds as they are.")
     return out
 
 # %% ../../nbs/09_paper/05_tables.ipynb #ade329e1
@@ -345,7 +358,7 @@ def picture(
     """The table as it would be printed: rules above, below and under the head, no lines between columns.
     What fills an empty cell is left to the csv."""
     shown = wide.drop(columns="empty cells")
-    heads = [c.replace(" ", "\n", 1) if i and i < len(shown.columns) - 4 else c for i, c in enumerate(shown.columns)]
+    heads = [c.replace(" ", "\n", 1) if i else c for i, c in enumerate(shown.columns)]
     texts = [heads, *shown.astype(str).values.tolist()]
     widths = [max(len(part) for row in texts for part in row[i].split("\n")) + 2 for i in range(len(shown.columns))]
     left = np.concatenate([[0], np.cumsum(widths)]) / sum(widths)
