@@ -1,4 +1,7 @@
 """The committed tables are what the committed predictions say."""
+import base64
+import re
+
 import pandas as pd
 import pytest
 
@@ -58,3 +61,8 @@ def test_the_results_table_is_computed_from_the_predictions(kept):
 
 def test_every_claim_is_judged_from_the_predictions(kept):
     pd.testing.assert_frame_equal(judged(kept), pd.read_csv(GRID / "claims.csv", dtype=dict(section=str)).fillna(dict(why="")), check_dtype=False, atol=1e-6)
+
+
+def test_the_report_shows_the_figures_that_lie_beside_it():
+    shown = [base64.b64decode(p) for p in re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", (GRID / "report.html").read_text())]
+    assert not [f.name for f in [*GRID.glob("figure_*.png"), GRID / "appendix_b.png"] if f.read_bytes() not in shown]

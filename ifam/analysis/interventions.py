@@ -18,7 +18,7 @@ from ..core.runs import Run, atomic
 from ..model.two_stages import Output
 from ..model.calibration import FILE, Calibration, calibrate, parts_of
 from ..measures.metrics import change, keypoint_errors, mean_landmark_error, nmi_ari, redraws
-from ..measures.evaluation import measures, predict_each, summary
+from ..measures.evaluation import measures, predict_each, strata, summary
 
 INTERVENTIONS_RECIPE = 1  # of the interventions: raised when the same weights come to give other numbers under them
 
@@ -107,7 +107,7 @@ def effects(
 ) -> pd.DataFrame:  # intervention, metric, value, low, high, n, change, change_low, change_high, p (NaN for the first)
     "Every measure under every intervention, in percent, and its change in points."
     first, base = next(iter(tables.items()))
-    weights, out = redraws(base["group"].to_numpy()), []
+    weights, out = redraws(strata(base, metric)), []
     before = {m: f(weights) for m, f in measures(base, metric).items()}
     for name, table in tables.items():
         if not np.array_equal(table["index"], base["index"]):

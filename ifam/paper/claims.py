@@ -89,6 +89,7 @@ def judge(
     agree = (np.sign(value - against) == np.sign(float(d))).sum()
     oracle = "loo" in names[0] and any("oracle" in r.chosen[claim.dataset]["choice"] for r in sides[0])
     why = [f"{seeds} of {wanted} seeds"] * (seeds < wanted) + ["the part was chosen on these images"] * oracle
+    why += ["an epoch was chosen on these images"] * any(r.selected_on(claim.dataset) for side in sides for r in side[:seeds])
     held = {r.name: r for side in (sides[:1] if claim.section == "5.3" else sides) for r in side[:seeds]}
     why += [f"{r.name} failed: {', '.join(how)}" for r in held.values() if (how := r.failed())]
     knows = [measure(side[:seeds], claim.dataset, draws=1) for side in sides] if claim.metric == "BG_GAP" else []

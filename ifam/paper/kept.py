@@ -77,6 +77,14 @@ class Result:
         if split: rows = rows[rows["split"] == split]
         return rows.dropna(axis=1, how="all").reset_index(drop=True) if len(rows) else None
 
+    def selected_on(
+        self,
+        on: str,  # dataset
+    ) -> bool:
+        "Whether its epoch was chosen on the very images that are reported: an oracle."
+        config = self.saved["config"]
+        return config.get("select") == "test" and config["dataset"] == on
+
     def failed(self) -> list[str]:
         "In which ways it failed on the images that it is reported on, see `ifam.core.runs.failures`."
         return failures(own, self.saved.get("data", {}).get("metric", "")) if (own := self.predictions()) is not None else []

@@ -15,7 +15,7 @@ import numpy as np, pandas as pd
 from ..datasets.loading import registry
 from ..methods.contract import finds_parts
 from ..measures.metrics import CELLS, Comparison, Estimate, change, redraws, reflected, share
-from ..measures.evaluation import OF_CELLS, measures
+from ..measures.evaluation import OF_CELLS, measures, strata
 from .kept import Result, keep, read
 
 # %% ../../nbs/09_paper/04_results.ipynb #cc82e222
@@ -50,9 +50,7 @@ def draws_of(
     if any(len(t) != len(first) or not np.array_equal(t["label"], first["label"]) for t in tables):
         raise ValueError("The runs were not scored on the same test images.")
     kind = kind or _metric(first)
-    groups = first["group"].to_numpy() if "group" in first and kind != "average_accuracy" else np.zeros(len(first), int)
-    if "family" in first: groups = pd.factorize(first["split"])[0]  # as many of each variant in every draw
-    weights, said = redraws(groups, draws), [measures(t, kind) for t in tables]
+    weights, said = redraws(strata(first, kind), draws), [measures(t, kind) for t in tables]
     shared = [m for m in said[0] if all(m in s for s in said)]
     return {m: np.stack([s[m](weights) for s in said], 1) for m in shared}
 

@@ -222,6 +222,7 @@ def cell(
         m = Measured(float(d.difference), np.nan, d.difference.low, d.difference.high, m.n, m.seeds)
     out |= dict(value=m.value, sd=m.sd, low=m.low, high=m.high, n=m.n, seeds=m.seeds, runs=" ".join(r.name for r in runs))
     out |= beside(runs, row["dataset"], name)
+    if any(r.selected_on(row["dataset"]) for r in runs): out["oracle"] = True
     if "loo" in name:
         chosen = {r.name: c for r in runs if (c := r.chosen.get(row["dataset"]))}
         if any("oracle" in c["choice"] for c in chosen.values()): out["oracle"] = True
@@ -314,7 +315,7 @@ def footnotes(
     "What the table's marks and last columns mean, as far as they occur."
     failed = dict.fromkeys(how for cell in table["failed"].dropna() for how in cell.split("; ") if how) if "failed" in table else {}
     out = [f"† a run failed: {'; '.join(failed)}."] if failed else []
-    if "oracle" in table: out.append("¶ which part is left out was chosen on these images: an upper bound.")
+    if "oracle" in table: out.append("¶ which epoch is taken, or which part is left out, was chosen on these images: an upper bound.")
     if (table["stand_in"] == "plain ERM").any():
         out.append("* of another network: here the demo's backbone stands in for it, and the numbers are those of the plain ERM run.")
     if (table["stand_in"] == "shared backbone").any():
