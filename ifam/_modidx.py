@@ -323,6 +323,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                                                                 'ifam/datasets/folder.py'),
                                       'ifam.datasets.folder.read_splits': ( '03_datasets/folder.html#read_splits',
                                                                             'ifam/datasets/folder.py'),
+                                      'ifam.datasets.folder.splits_for': ('03_datasets/folder.html#splits_for', 'ifam/datasets/folder.py'),
                                       'ifam.datasets.folder.stratified': ('03_datasets/folder.html#stratified', 'ifam/datasets/folder.py')},
             'ifam.datasets.found': { 'ifam.datasets.found.BilateralSolver': ( '03_datasets/found.html#bilateralsolver',
                                                                               'ifam/datasets/found.py'),

@@ -21,7 +21,7 @@ from ..model.backbones import DEMO, create
 from ..model.networks import pixel_statistics
 from ..datasets.loading import place
 from ..datasets.transforms import eval_transform, train_transform
-from ..datasets.folder import divided, read_splits
+from ..datasets.folder import divided, splits_for
 from ..datasets.found import DEMO_TRAINING, FOUND_RECIPE, found_masks, mask_folder, weights_digest
 from ..datasets.superpixels import slic_mask
 from ..methods import contract
@@ -245,7 +245,7 @@ def keep_splits(
         raise ValueError(f"splits={config.splits!r} says already who is in val and test: leave those two out.")
     file = run.path(KEPT_SPLITS)
     if not run.path("config.json").is_file():
-        table = read_splits(config.splits) if config.splits else divided(root, config.val, config.test, config.split_seed)
+        table = splits_for(root, config.splits) if config.splits else divided(root, config.val, config.test, config.split_seed)
         run.folder.mkdir(parents=True, exist_ok=True)
         with atomic(file) as copy: table.to_csv(copy, index=False)
     elif not file.is_file():
