@@ -146,8 +146,10 @@ def _installed(name: str) -> bool:
 
 # %% ../../nbs/01_core/01_runs.ipynb #ce1d6a31
 def git_state() -> str:
-    "Commit of the checkout, with a `+` where exported code or notebooks differ from it; empty outside a checkout."
-    git = lambda *words: subprocess.run(["git", "-C", str(home()), *words], capture_output=True, text=True).stdout.strip()
+    "Commit of the checkout that the package is in, with a `+` where exported code differs from it; empty outside a checkout."
+    checkout = Path(importlib.util.find_spec("ifam").origin).parents[1]  # `home` may be anywhere
+    if not (checkout / ".git").exists(): return ""  # git would look further up, and find a repository of something else
+    git = lambda *words: subprocess.run(["git", "-C", str(checkout), *words], capture_output=True, text=True).stdout.strip()
     try: return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "ifam") else "")
     except OSError: return ""
 
