@@ -170,6 +170,8 @@ def _of_a_run(file):
     return found
 
 # %% ../../nbs/01_core/01_runs.ipynb #b9ecfe09
+_TRAINED = ("config.json", KEPT_SPLITS, "state.pt", "metrics.jsonl", "known.safetensors", "model.safetensors", "predictions.parquet")
+
 class _RunFolder:
     "What a run folder says."
     def __init__(
@@ -183,6 +185,10 @@ class _RunFolder:
         name: str,  # of a file
     ) -> Path:  # where it lies in the folder
         return self.folder / name
+
+    @property
+    def begun(self) -> bool:  # whether a training has left anything that can go on, or be lost
+        return any(self.path(name).exists() for name in _TRAINED if name not in ("config.json", KEPT_SPLITS))
 
     @property
     def finished(self) -> bool:
@@ -228,10 +234,14 @@ class _States(_RunFolder):
         return state
 
 # %% ../../nbs/01_core/01_runs.ipynb #edc4ee53
-_TRAINED = ("config.json", KEPT_SPLITS, "state.pt", "metrics.jsonl", "known.safetensors", "model.safetensors", "predictions.parquet")
-
 class _Held(_States):
     "A run folder that one training at a time writes into."
+    held = False  # by this process
+
+    @property
+    def fresh(self) -> bool:  # whether settings may be written: there are none, or those of a start that failed, and nobody else starts here
+        return not self.path("config.json").is_file() or self.held and not self.begun
+
     @contextlib.contextmanager
     def alone(self):
         "Make the folder and hold it while the block runs. `BlockingIOError` where another training holds it."
@@ -242,7 +252,9 @@ class _Held(_States):
             with locked(self.path(".training.lock"), busy):
                 for name in _TRAINED:  # of a training that was killed while it wrote
                     for file in self.folder.glob(f".{name}.*.tmp"): file.unlink()
-                yield
+                self.held = True
+                try: yield
+                finally: self.held = False
         finally:
             with contextlib.suppress(OSError):
                 for folder in made: folder.rmdir()  # where nothing was begun
@@ -257,10 +269,11 @@ class Run(_Held):
         given: Config | None = None,  # as it was asked for, with paths and precision as somebody wrote them; None: the same
         pixels: str = "",  # what tells whether data at another path are the same; empty: the path tells it
     ):
-        "Make the folder, or go on in one that holds the same configuration and data (`ValueError` otherwise)."
+        """Make the folder, or go on in one that holds the same configuration and data (`ValueError` otherwise). What a start left
+        that failed before its first epoch is written over by whom `alone` holds the folder for."""
         self.folder.mkdir(parents=True, exist_ok=True)
         asked = dict(config=dataclasses.asdict(config), data=json.loads(json.dumps(data)))
-        if self.path("config.json").is_file():
+        if not self.fresh:
             found = self.saved
             before = dataclasses.asdict(type(config).saved(found["config"]))  # a setting that there was not yet has its default
             free = (*FREE, *["data"] * bool(pixels and found.get("pixels") == pixels and found["data"] == asked["data"]))
