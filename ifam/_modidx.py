@@ -1135,6 +1135,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                       'ifam.model.backbones.load_vit': ('02_model/backbones.html#load_vit', 'ifam/model/backbones.py'),
                                       'ifam.model.backbones.read_state_dict': ( '02_model/backbones.html#read_state_dict',
                                                                                 'ifam/model/backbones.py'),
+                                      'ifam.model.backbones.reads_patches': ( '02_model/backbones.html#reads_patches',
+                                                                              'ifam/model/backbones.py'),
                                       'ifam.model.backbones.to_hf_dinov2': ( '02_model/backbones.html#to_hf_dinov2',
                                                                              'ifam/model/backbones.py'),
                                       'ifam.model.backbones.unfuse_attention': ( '02_model/backbones.html#unfuse_attention',
