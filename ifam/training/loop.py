@@ -394,6 +394,9 @@ def _trained(config, root, run, progress, fabric):
     if not training.scored:
         raise ValueError(f"{root} has images to train on and none to be scored on. Give -p val 0.2 -p test 0.2, which takes these shares "
                          "of each class, or put the class folders under train/, val/ and test/.")
+    if len(learnt := set(training.labels.tolist())) < 2:
+        raise ValueError(f"{training.listing}: all images to train on are of the class {training.classes[min(learnt)]!r}, and there is "
+                         "nothing to tell apart. Give images of two classes at least, a folder each.")
     select = config.select if config.select in training.scored else "last"
     test = load(training.scored[select], annotations=True)
     if test.metric == "auc" and len(set(test.labels)) < 2:
