@@ -132,6 +132,7 @@ def default_name(
 # %% ../../nbs/01_core/01_runs.ipynb #33e6718a
 FREE = ("workers", "checkpointing")  # settings that do not change the result
 KEPT_SPLITS = "splits.csv"  # in a run folder: which of one's own images are train, val and test
+_TRAINED = ("config.json", KEPT_SPLITS, "state.pt", "metrics.jsonl", "known.safetensors", "model.safetensors", "predictions.parquet")
 
 def versions() -> dict[str, str]:
     "What a result may depend on besides the settings."
@@ -170,8 +171,6 @@ def _of_a_run(file):
     return found
 
 # %% ../../nbs/01_core/01_runs.ipynb #b9ecfe09
-_TRAINED = ("config.json", KEPT_SPLITS, "state.pt", "metrics.jsonl", "known.safetensors", "model.safetensors", "predictions.parquet")
-
 class _RunFolder:
     "What a run folder says."
     def __init__(
@@ -239,7 +238,7 @@ class _Held(_States):
     held = False  # by this process
 
     @property
-    def fresh(self) -> bool:  # whether settings may be written: there are none, or those of a start that failed, and nobody else starts here
+    def fresh(self) -> bool:  # whether settings may be written: there are none, or those of a start that failed, in a folder held alone
         return not self.path("config.json").is_file() or self.held and not self.begun
 
     @contextlib.contextmanager
@@ -259,6 +258,13 @@ class _Held(_States):
             with contextlib.suppress(OSError):
                 for folder in made: folder.rmdir()  # where nothing was begun
 
+# %% ../../nbs/01_core/01_runs.ipynb #1b4e6f1c
+def _changed(found, pixels, seen):
+    "What of somebody's data has other pictures than were noted; what was not noted, or is not known now, has not."
+    if not found["config"].get("data"): return []  # a twin is told by its recipe: another machine may round its pixels otherwise
+    if noted := found.get("seen"): return [f"the pictures or masks of {s}" for s, v in seen.items() if noted.get(s, v) != v]
+    return ["the pictures"] * (found.get("pixels", pixels) != pixels != "")
+
 # %% ../../nbs/01_core/01_runs.ipynb #9523383e
 class Run(_Held):
     "A run folder."
@@ -268,6 +274,7 @@ class Run(_Held):
         data: dict,  # what it sees, such as the fingerprint of each split
         given: Config | None = None,  # as it was asked for, with paths and precision as somebody wrote them; None: the same
         pixels: str = "",  # what tells whether data at another path are the same; empty: the path tells it
+        seen: dict[str, str] = {},  # split to what tells whether its pictures and masks are the same
     ):
         """Make the folder, or go on in one that holds the same configuration and data (`ValueError` otherwise). What a start left
         that failed before its first epoch is written over by whom `alone` holds the folder for."""
@@ -279,13 +286,14 @@ class Run(_Held):
             free = (*FREE, *["data"] * bool(pixels and found.get("pixels") == pixels and found["data"] == asked["data"]))
             names = [k for k, v in asked["config"].items() if k not in free and before[k] not in (v, getattr(given or config, k))]
             names += ["the data"] if found["data"] != asked["data"] else []
+            if not {"data", "the data"} & set(names): names += _changed(found, pixels, seen)
             if names: raise ValueError(f"{self.folder} holds a run with other settings ({', '.join(names)}). "
                                        "Give another name with -p run NAME, or remove the folder.")
             if before["data"] and not os.path.exists(before["data"]) and "data" in free:  # moved: from now on it is looked for there
                 write_json(self.path("config.json"), found | dict(config=found["config"] | dict(data=config.data)))
         else:
-            more = dict(versions=versions(), git=git_state()) | (dict(pixels=pixels) if pixels else {})
-            write_json(self.path("config.json"), asked | more)
+            more = {k: v for k, v in dict(pixels=pixels, seen=seen).items() if v}
+            write_json(self.path("config.json"), asked | dict(versions=versions(), git=git_state()) | more)
 
     def log(
         self,

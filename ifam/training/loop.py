@@ -27,6 +27,7 @@ from .. import datasets
 from ..core.config import Config
 from ..core.runs import Run, atomic
 from ..model.backbones import unfuse_attention
+from ..datasets.loading import glimpse
 from ..methods.contract import Method
 from ..methods import contract
 from ..measures.evaluation import predict, summary
@@ -381,15 +382,9 @@ def fit(self: Trainer):
     if self.best: self.weights.load_state_dict(self.best["weights"])
     self.method.finish(self.looking)
 
-# %% ../../nbs/06_training/03_loop.ipynb #25d9d9c2
-def _trained(config, root, run, progress, fabric):
-    "See `train`."
-    given = config
-    config = as_meant(config)
-    if "train" not in datasets.registry[config.dataset].splits:
-        raise ValueError(f"dataset={config.dataset!r} is for evaluation only: train on another, then evaluate on it.")
-    if not run.held: fabric.barrier()  # the first of many processes says what the folder holds
-    load = partial(load_split, keep_splits(config, root, run), root)
+# %% ../../nbs/06_training/03_loop.ipynb #77a23cfc
+def _splits(config, root, load):
+    "The splits to train on, to select on (None: the last epoch is kept) and to be scored on. `ValueError` for data that cannot serve."
     training = load("train", augment=True)
     if not training.scored:
         raise ValueError(f"{root} has images to train on and none to be scored on. Give -p val 0.2 -p test 0.2, which takes these shares "
@@ -401,8 +396,20 @@ def _trained(config, root, run, progress, fabric):
     test = load(training.scored[select], annotations=True)
     if test.metric == "auc" and len(set(test.labels)) < 2:
         raise ValueError(f"{test.listing}: the films of the split {test.split!r} have one label alone, and an AUC needs both.")
-    val = None if select == "last" else load(training.scored["last"] if select == "test" else select)
-    run.open(config, describe(config, training, select), given, datasets.contents(training, most=64))
+    return training, None if select == "last" else load(training.scored["last"] if select == "test" else select), test, select
+
+# %% ../../nbs/06_training/03_loop.ipynb #25d9d9c2
+def _trained(config, root, run, progress, fabric):
+    "See `train`."
+    given = config
+    config = as_meant(config)
+    if "train" not in datasets.registry[config.dataset].splits:
+        raise ValueError(f"dataset={config.dataset!r} is for evaluation only: train on another, then evaluate on it.")
+    if not run.held: fabric.barrier()  # the first of many processes says what the folder holds
+    load = partial(load_split, keep_splits(config, root, run), root)
+    training, val, test, select = _splits(config, root, load)
+    seen = {d.split: glimpse(d) for d in (training, val, test) if d is not None and config.data}
+    run.open(config, describe(config, training, select), given, datasets.contents(training, most=64), seen)
     if run.held: fabric.barrier()
     if run.finished: return run
     trainer = Trainer(config, run, fabric, training, val, progress, partial(load, "train"))
