@@ -1,5 +1,5 @@
 """Inputs that mean harm, for tools/soak.py: each case holds where nothing is executed, nothing is written outside its folder, and it is read right or refused with one error of the project."""
-import base64, io, json, os, pickle, re, shutil, struct, tarfile, zipfile
+import io, json, os, pickle, re, shutil, struct, tarfile, zipfile
 from pathlib import Path
 
 import numpy as np

@@ -5,7 +5,7 @@ figures/robustness.csv, which nbs/robustness.ipynb shows; --only kills,disks,pai
 Trainings are tiny and start as forks of this process, so that one takes seconds. A full disk is a tmpfs where this process may mount one (root on
 Linux), else the write that would have filled it raises ENOSPC.
 """
-import argparse, contextlib, errno, hashlib, json, os, platform, random, resource, shutil, signal, subprocess, sys, tempfile, time, traceback
+import argparse, contextlib, hashlib, json, os, platform, random, resource, shutil, signal, subprocess, sys, tempfile, time, traceback
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]

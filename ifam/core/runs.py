@@ -132,6 +132,7 @@ def default_name(
 # %% ../../nbs/01_core/01_runs.ipynb #33e6718a
 FREE = ("workers", "checkpointing")  # settings that do not change the result
 KEPT_SPLITS = "splits.csv"  # in a run folder: which of one's own images are train, val and test
+_TRAINED = ("config.json", KEPT_SPLITS, "state.pt", "metrics.jsonl", "known.safetensors", "model.safetensors", "predictions.parquet")
 
 def versions() -> dict[str, str]:
     "What a result may depend on besides the settings."
@@ -146,8 +147,10 @@ def _installed(name: str) -> bool:
 
 # %% ../../nbs/01_core/01_runs.ipynb #ce1d6a31
 def git_state() -> str:
-    "Commit of the checkout, with a `+` where exported code or notebooks differ from it; empty outside a checkout."
-    git = lambda *words: subprocess.run(["git", "-C", str(home()), *words], capture_output=True, text=True).stdout.strip()
+    "Commit of the checkout that the package is in, with a `+` where exported code differs from it; empty outside a checkout."
+    checkout = Path(importlib.util.find_spec("ifam").origin).parents[1]  # `home` may be anywhere
+    if not (checkout / ".git").exists(): return ""  # git would look further up, and find a repository of something else
+    git = lambda *words: subprocess.run(["git", "-C", str(checkout), *words], capture_output=True, text=True).stdout.strip()
     try: return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "ifam") else "")
     except OSError: return ""
 
@@ -181,6 +184,10 @@ class _RunFolder:
         name: str,  # of a file
     ) -> Path:  # where it lies in the folder
         return self.folder / name
+
+    @property
+    def begun(self) -> bool:  # whether a training has left anything that can go on, or be lost
+        return any(self.path(name).exists() for name in _TRAINED if name not in ("config.json", KEPT_SPLITS))
 
     @property
     def finished(self) -> bool:
@@ -226,10 +233,14 @@ class _States(_RunFolder):
         return state
 
 # %% ../../nbs/01_core/01_runs.ipynb #edc4ee53
-_TRAINED = ("config.json", KEPT_SPLITS, "state.pt", "metrics.jsonl", "known.safetensors", "model.safetensors", "predictions.parquet")
-
 class _Held(_States):
     "A run folder that one training at a time writes into."
+    held = False  # by this process
+
+    @property
+    def fresh(self) -> bool:  # whether settings may be written: there are none, or those of a start that failed, in a folder held alone
+        return not self.path("config.json").is_file() or self.held and not self.begun
+
     @contextlib.contextmanager
     def alone(self):
         "Make the folder and hold it while the block runs. `BlockingIOError` where another training holds it."
@@ -240,10 +251,19 @@ class _Held(_States):
             with locked(self.path(".training.lock"), busy):
                 for name in _TRAINED:  # of a training that was killed while it wrote
                     for file in self.folder.glob(f".{name}.*.tmp"): file.unlink()
-                yield
+                self.held = True
+                try: yield
+                finally: self.held = False
         finally:
             with contextlib.suppress(OSError):
                 for folder in made: folder.rmdir()  # where nothing was begun
+
+# %% ../../nbs/01_core/01_runs.ipynb #1b4e6f1c
+def _changed(found, pixels, seen):
+    "What of somebody's data has other pictures than were noted; what was not noted, or is not known now, has not."
+    if not found["config"].get("data"): return []  # a twin is told by its recipe: another machine may round its pixels otherwise
+    if noted := found.get("seen"): return [f"the pictures or masks of {s}" for s, v in seen.items() if noted.get(s, v) != v]
+    return ["the pictures"] * (found.get("pixels", pixels) != pixels != "")
 
 # %% ../../nbs/01_core/01_runs.ipynb #9523383e
 class Run(_Held):
@@ -254,23 +274,26 @@ class Run(_Held):
         data: dict,  # what it sees, such as the fingerprint of each split
         given: Config | None = None,  # as it was asked for, with paths and precision as somebody wrote them; None: the same
         pixels: str = "",  # what tells whether data at another path are the same; empty: the path tells it
+        seen: dict[str, str] = {},  # split to what tells whether its pictures and masks are the same
     ):
-        "Make the folder, or go on in one that holds the same configuration and data (`ValueError` otherwise)."
+        """Make the folder, or go on in one that holds the same configuration and data (`ValueError` otherwise). What a start left
+        that failed before its first epoch is written over by whom `alone` holds the folder for."""
         self.folder.mkdir(parents=True, exist_ok=True)
         asked = dict(config=dataclasses.asdict(config), data=json.loads(json.dumps(data)))
-        if self.path("config.json").is_file():
+        if not self.fresh:
             found = self.saved
             before = dataclasses.asdict(type(config).saved(found["config"]))  # a setting that there was not yet has its default
             free = (*FREE, *["data"] * bool(pixels and found.get("pixels") == pixels and found["data"] == asked["data"]))
             names = [k for k, v in asked["config"].items() if k not in free and before[k] not in (v, getattr(given or config, k))]
             names += ["the data"] if found["data"] != asked["data"] else []
+            if not {"data", "the data"} & set(names): names += _changed(found, pixels, seen)
             if names: raise ValueError(f"{self.folder} holds a run with other settings ({', '.join(names)}). "
                                        "Give another name with -p run NAME, or remove the folder.")
             if before["data"] and not os.path.exists(before["data"]) and "data" in free:  # moved: from now on it is looked for there
                 write_json(self.path("config.json"), found | dict(config=found["config"] | dict(data=config.data)))
         else:
-            more = dict(versions=versions(), git=git_state()) | (dict(pixels=pixels) if pixels else {})
-            write_json(self.path("config.json"), asked | more)
+            more = {k: v for k, v in dict(pixels=pixels, seen=seen).items() if v}
+            write_json(self.path("config.json"), asked | dict(versions=versions(), git=git_state()) | more)
 
     def log(
         self,

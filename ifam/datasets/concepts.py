@@ -79,7 +79,7 @@ class Bank(Dataset):
         self.transform, self.pictures = transform, {name: range(most) for name in (*COLOURS, *TEXTURES)}
         if folder:
             if not Path(folder).is_dir(): raise ValueError(f"concepts={folder!r} is not a folder: give one with a sub-folder a concept.")
-            self.pictures = {f.name: sorted(p for p in f.iterdir() if p.suffix.lower() in PICTURES)[:most]
+            self.pictures = {f.name: sorted(p for p in f.iterdir() if p.suffix.lower() in PICTURES and p.name[0] != ".")[:most]
                              for f in sorted(Path(folder).iterdir()) if f.is_dir() and f.name[0] != "."}
         empty = [name for name, those in self.pictures.items() if len(those) < 2]
         if empty or len(self.pictures) < 2:

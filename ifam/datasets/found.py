@@ -9,7 +9,7 @@ __all__ = ['FOUND_RECIPE', 'THRESHOLD', 'SEEDED', 'DEMO_TRAINING', 'PACKAGES', '
            'found_masks']
 
 # %% ../../nbs/03_datasets/10_found.ipynb #f3b711d3
-import hashlib, json, os, platform, warnings
+import hashlib, json, platform, warnings
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path

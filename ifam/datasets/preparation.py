@@ -7,8 +7,6 @@ __all__ = ['by_hand', 'take_out', 'arrived', 'counted', 'by_class', 'page', 'not
 
 # %% ../../nbs/03_datasets/09_preparation.ipynb #3b65035f
 import contextlib
-import json
-import os
 import platform
 import shutil
 import tempfile

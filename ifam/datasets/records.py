@@ -283,7 +283,10 @@ def class_folders(
     return pd.DataFrame(rows, columns=['file', 'class'], index=range(1, len(rows) + 1))
 
 # %% ../../nbs/03_datasets/02_records.ipynb #bdd3ccb6
-def _mask_name(file): return f'{os.path.splitext(file)[0]}.png'
+def _mask_name(folder, file):
+    "What the mask of a file is called beside its folder: `file` may lead there in another way, such as /data/a.jpg or x/../a.jpg."
+    folder = os.path.abspath(folder)
+    return f'{os.path.splitext(os.path.relpath(os.path.join(folder, file), folder))[0]}.png'
 
 class NoSplit(ValueError):
     "The data has no such split, and need not have it."
@@ -310,7 +313,7 @@ class _Records(torch.utils.data.Dataset):
     def _given_mask(self, index, image):
         if callable(self.given): return tv_tensors.Mask(torch.from_numpy(self.given(image).astype(np.uint8)))
         held = open_picture(self.home/self.folder/self.files[index], orientation) if self.upright else 1  # masks are of stored pixels
-        return read_mask(self.given/_mask_name(self.files[index]), image.size, held)
+        return read_mask(self.given/_mask_name(self.home/self.folder, self.files[index]), image.size, held)
 
     def __repr__(self):
         fields = ', '.join(('image', 'label', 'group', 'id', *self.fields))
@@ -397,9 +400,11 @@ def give_masks(
     self: ImageTable,
     folder: str | Path | Callable,  # with a picture for each image, of its size and name, but .png; or what makes H,W bool of an image
 ):
-    "Let records have given masks in place of the data's own. `FileNotFoundError` for an image that the folder has none of."
+    """Let records have given masks in place of the data's own. `FileNotFoundError` for an image that the folder has none of,
+    `ValueError` for one outside the data's folder."""
     if callable(folder): self.given = folder; return
-    listed(pd.DataFrame(dict(file=[_mask_name(f) for f in self.files]), self.lines), folder, folder)
+    names = pd.DataFrame(dict(file=[_mask_name(self.home/self.folder, f) for f in self.files]), self.lines)
+    listed(inside(names, self.listing), folder, folder)
     self.given = Path(folder)
 
 @patch

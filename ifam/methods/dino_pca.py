@@ -6,7 +6,7 @@
 __all__ = ['sizes_of', 'linear_maps', 'DinoPCAOptions', 'DinoPCAMethod']
 
 # %% ../../nbs/04_methods/18_dino_pca.ipynb #4eeac298
-import warnings
+import math, warnings
 from dataclasses import dataclass
 
 import numpy as np, torch
@@ -59,7 +59,7 @@ class DinoPCAOptions(Config):
     def rules(self):
         return super().rules() | dict(
             components=(self.components >= 0, "give 0 or more"),
-            penalty=(self.penalty > 0, "give a number above 0"),
+            penalty=(0 < self.penalty < math.inf, "give a number above 0"),
             criterion=(self.criterion in ("", "AA", "WGA"), "give AA or WGA"))
 
 # %% ../../nbs/04_methods/18_dino_pca.ipynb #4c24850a

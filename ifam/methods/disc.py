@@ -7,7 +7,7 @@ __all__ = ['Directions', 'directions', 'counterfactuals', 'relevant', 'clusters'
            'WithConcept', 'cure', 'DISCMethod', 'last_layer']
 
 # %% ../../nbs/04_methods/14_disc.ipynb #26610c58
-import warnings
+import math, warnings
 from dataclasses import dataclass
 
 import numpy as np, torch
@@ -167,7 +167,7 @@ class DISCOptions(ERMOptions):
             explore_epochs=(self.explore_epochs >= 1, "at least one epoch is needed"),
             concept_images=(self.concept_images >= 2, "at least two pictures are needed"),
             clusters=(self.clusters >= 2, "sensitivity is between at least two environments"),
-            probe_rate=(self.probe_rate > 0, "give a rate above 0"), mix=(self.mix > 0, "give a number above 0"))
+            probe_rate=(0 < self.probe_rate < math.inf, "give a rate above 0"), mix=(0 < self.mix < math.inf, "give a number above 0"))
 
 # %% ../../nbs/04_methods/14_disc.ipynb #92442baf
 class WithConcept(Dataset):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..model.two_stages import MaskedViT, Output, vit_of
+from ..model.two_stages import MaskedViT, Output, ReadsStage2, vit_of
 from .contract import Method
 from .erm import ERMOptions
 
@@ -24,7 +24,7 @@ def token_mask(
     return (F.interpolate(mask[:, None].float(), grid, mode="nearest-exact") > 0).float().flatten(1)
 
 # %% ../../nbs/04_methods/04_early_mask.ipynb #349ec11f
-class EarlyMask(nn.Module):
+class EarlyMask(ReadsStage2, nn.Module):
     "Stage 2 alone, with a given mask."
     reads = ("mask",)  # of a record, besides the image
 
@@ -45,12 +45,6 @@ class EarlyMask(nn.Module):
     ) -> Output:
         "Logits from the tokens of the object alone."
         return Output(self.stage2(images, token_mask(mask, self.stage2.vit.patch_embed.grid_size)))
-
-    def reader(self): return self.stage2.vit
-
-    def from_tokens(self, images: Tensor, kept: Tensor, owner: Tensor | None = None) -> Tensor:
-        "See `ifam.model.two_stages.ReadsTokens`."
-        return self.stage2(images, kept.float(), packed=True, owner=owner)
 
     def roles(self) -> dict[str, str]:
         "See `IFAM.roles`."

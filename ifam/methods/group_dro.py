@@ -6,6 +6,7 @@
 __all__ = ['GroupDROOptions', 'group_losses', 'GroupDROMethod']
 
 # %% ../../nbs/04_methods/06_group_dro.ipynb #901e3d59
+import math
 from dataclasses import dataclass
 
 import numpy as np, torch
@@ -24,8 +25,8 @@ class GroupDROOptions(ERMOptions):
 
     def rules(self):
         return super().rules() | dict(
-            eta=(self.eta > 0, "give a step above 0"),
-            adjustment=(self.adjustment >= 0, "give a number, 0 or more"))
+            eta=(0 < self.eta < math.inf, "give a step above 0"),
+            adjustment=(0 <= self.adjustment < math.inf, "give a number, 0 or more"))
 
 # %% ../../nbs/04_methods/06_group_dro.ipynb #e3c250e0
 def group_losses(
@@ -62,6 +63,6 @@ class GroupDROMethod(ERMMethod):
         mean, counts = group_losses(losses["stage2"], batch["group"], len(memory["q"]))
         there = memory["size"] > 0
         raised = mean + torch.where(there, self.config.adjustment / memory["size"].clamp(min=1).sqrt(), 0)
-        q = memory["q"] * (self.config.eta * raised).exp() * there
-        memory["q"].copy_(q / q.sum())
+        logs = memory["q"].log() + self.config.eta * raised  # their exp may be more than a number holds
+        memory["q"].copy_(torch.where(there, logs, -torch.inf).softmax(0))
         return (memory["q"] / counts.clamp(min=1))[batch["group"]]

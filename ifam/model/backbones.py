@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['DEMO', 'ASSETS', 'demo_architecture', 'hf_names', 'demo_vit', 'weights_folder', 'read_state_dict', 'is_hf_dinov2',
-           'from_hf_dinov2', 'check_vit', 'fitting', 'load_all', 'load_vit', 'to_hf_dinov2', 'check_name', 'bare',
-           'architecture', 'hub_address', 'hf_folder', 'find_weights', 'fetched', 'create', 'unfuse_attention',
-           'grid_size']
+           'from_hf_dinov2', 'reads_patches', 'check_vit', 'fitting', 'load_all', 'load_vit', 'to_hf_dinov2',
+           'check_name', 'bare', 'architecture', 'hub_address', 'hf_folder', 'find_weights', 'fetched', 'create',
+           'unfuse_attention', 'grid_size']
 
 # %% ../../nbs/02_model/00_backbones.ipynb #ea68a31d
 import json, os, re
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import ifam, timm, torch
 from safetensors.torch import load_file
-from timm.layers import Attention
+from timm.layers import Attention, PatchEmbed
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import nn
 
@@ -85,15 +85,26 @@ def from_hf_dinov2(
     return out
 
 # %% ../../nbs/02_model/00_backbones.ipynb #884069d5
+def reads_patches(
+    vit: VisionTransformer,  # of timm
+) -> bool:
+    "Whether each token is one square patch, projected: a hybrid's convolutions read its neighbours too."
+    embed, p = vit.patch_embed, vit.patch_embed.patch_size[0]
+    plain = isinstance(embed, PatchEmbed) and isinstance(embed.proj, nn.Conv2d)
+    return plain and embed.proj.kernel_size == embed.proj.stride == (p, p) and embed.proj.padding == (0, 0)
+
 def check_vit(
     vit: nn.Module,  # a model from timm
 ) -> VisionTransformer:  # the same, without its classifier
-    "Refuse what cannot serve as a stage: anything but a timm `VisionTransformer` with a class token (`ValueError`)."
+    "Refuse what cannot serve as a stage: anything but a timm `VisionTransformer` of patches with a class token (`ValueError`)."
     if not isinstance(vit, VisionTransformer):
         raise ValueError(f"{type(vit).__name__} is not a timm VisionTransformer; both stages need one.")
     if vit.cls_token is None or not isinstance(vit.fc_norm, nn.Identity):
         raise ValueError("This ViT has no class token with a final norm before pooling: "
                          "create it with class_token=True, global_pool='token'.")
+    if not reads_patches(vit):
+        raise ValueError(f"The {type(vit.patch_embed).__name__} of this ViT sees more than a patch in each token, and a masked patch would "
+                         "not be unseen: take one that projects its patches alone, such as vit_small_patch16_224.")
     vit.head, vit.head_drop = nn.Identity(), nn.Identity()
     return vit
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..core.config import Config
 from .backbones import (DEMO, bare, check_name, check_vit, fetched, find_weights, hf_folder, hub_address, load_all, load_vit,
-                                  read_state_dict, weights_folder)
+                                  read_state_dict, reads_patches, weights_folder)
 
 # %% ../../nbs/02_model/07_networks.ipynb #7ababc52
 TORCHVISION = dict(vit_b_16="vit_base_patch16_224", vit_b_32="vit_base_patch32_224", vit_l_16="vit_large_patch16_224",
@@ -100,8 +100,8 @@ def state_of(
 def reads_class_token(
     model: nn.Module,  # of timm
 ) -> bool:
-    "Whether a network is a ViT that pools by its class token, after the final norm: what masking needs."
-    vit = isinstance(model, VisionTransformer) and model.cls_token is not None
+    "Whether a network is a ViT of plain patches that pools by its class token, after the final norm: what masking needs."
+    vit = isinstance(model, VisionTransformer) and model.cls_token is not None and reads_patches(model)
     return vit and model.global_pool == "token" and isinstance(model.fc_norm, nn.Identity)
 
 def published(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RELEASE_NAMES', 'kept_patches', 'positions', 'packed_class_token', 'MaskedViT', 'Output', 'ReadsTokens', 'HasMask',
-           'regrid', 'distinct', 'IFAM', 'part_role', 'release_name', 'from_release', 'vit_of']
+           'regrid', 'distinct', 'ReadsStage2', 'IFAM', 'part_role', 'release_name', 'from_release', 'vit_of']
 
 # %% ../../nbs/02_model/05_two_stages.ipynb #9911901c
 import importlib, re
@@ -209,14 +209,16 @@ class _TwoStages(nn.Module):
         return {n: part_role(n) if n.startswith("stage1.") else of_stage2(n) for n, _ in self.named_parameters()}
 
 # %% ../../nbs/02_model/05_two_stages.ipynb #baef3187
-class _Shown(_TwoStages):
-    "What analyses ask of two stages: both a `ReadsTokens` and a `HasMask`."
+class ReadsStage2:
+    "A `ReadsTokens`, of a model whose `stage2` is a `MaskedViT`."
     def reader(self) -> VisionTransformer: return self.stage2.vit
 
     def from_tokens(self, images: Tensor, kept: Tensor, owner: Tensor | None = None) -> Tensor:
         "See `ReadsTokens`."
         return self.stage2(images, kept.float(), packed=True, owner=owner)
 
+class _Shown(ReadsStage2, _TwoStages):
+    "What analyses ask of two stages: both a `ReadsTokens` and a `HasMask`."
     def mask_grid(self) -> tuple[int, int]: return grid_size(self.stage2.vit)
 
     def hold(self, images: Tensor) -> tuple[Tensor, Callable]:

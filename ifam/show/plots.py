@@ -123,7 +123,8 @@ def first_of_groups(
     each: int,  # images a group
     seed: int = 0,  # of the draw within each group
 ) -> list[int]:  # indices, group by group
-    "The rule by which figures choose images: `each` at random from every group, by seed."
+    "The rule by which figures choose images: `each` at random from every group, by seed. `ValueError` for none of each."
+    if each < 1: raise ValueError(f"images_per_group={each}: give 1 or more, for a figure shows some of each group.")
     rng = np.random.default_rng(seed)
     return [int(i) for g in np.unique(group_ids) for i in np.sort(rng.permutation(np.flatnonzero(group_ids == g))[:each])]
 

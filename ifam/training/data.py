@@ -21,7 +21,7 @@ from ..model.backbones import DEMO, create
 from ..model.networks import pixel_statistics
 from ..datasets.loading import place
 from ..datasets.transforms import eval_transform, train_transform
-from ..datasets.folder import divided, read_splits
+from ..datasets.folder import divided, splits_for
 from ..datasets.found import DEMO_TRAINING, FOUND_RECIPE, found_masks, mask_folder, weights_digest
 from ..datasets.superpixels import slic_mask
 from ..methods import contract
@@ -238,14 +238,16 @@ def keep_splits(
     run: Run,  # gets `splits.csv`
 ) -> Config:  # naming that file; the same where the data's own splits hold
     "Draw or copy the splits of one's own images. `ValueError` where there is nothing to be drawn from, or another run has begun here."
-    if not (config.val or config.test or config.splits): return config
+    if not (config.val or config.test or config.splits):
+        if run.fresh and run.path("config.json").is_file(): run.path(KEPT_SPLITS).unlink(missing_ok=True)  # of a start that failed
+        return config
     if config.dataset != "folder":
         raise ValueError(f"val, test and splits are for one's own images (dataset=folder): {config.dataset} has its splits.")
     if config.splits and (config.val or config.test):
         raise ValueError(f"splits={config.splits!r} says already who is in val and test: leave those two out.")
     file = run.path(KEPT_SPLITS)
-    if not run.path("config.json").is_file():
-        table = read_splits(config.splits) if config.splits else divided(root, config.val, config.test, config.split_seed)
+    if run.fresh:
+        table = splits_for(root, config.splits) if config.splits else divided(root, config.val, config.test, config.split_seed)
         run.folder.mkdir(parents=True, exist_ok=True)
         with atomic(file) as copy: table.to_csv(copy, index=False)
     elif not file.is_file():

@@ -27,6 +27,7 @@ from .. import datasets
 from ..core.config import Config
 from ..core.runs import Run, atomic
 from ..model.backbones import unfuse_attention
+from ..datasets.loading import glimpse
 from ..methods.contract import Method
 from ..methods import contract
 from ..measures.evaluation import predict, summary
@@ -140,15 +141,15 @@ class Trainer:
         self,
         config: Config,  # of the run
         run: Run,  # where states and the log are written
+        fabric: Fabric,  # see `make_fabric`
         train,  # the training split, with its training transform
         val=None,  # the split that selects the best epoch; None: the last epoch is kept
         progress=None,  # such as tqdm
         plain=None,  # without arguments: the training split as it is evaluated, for a method that looks back between phases
-        loggers: list = (),  # as `loggers_of` gives them
     ):
         self.config, self.run, self.train, self.val, self.progress = config, run, train, val, progress
         self.plain = plain
-        self.fabric, self.method = make_fabric(config, loggers), contract.of(config)
+        self.fabric, self.method = fabric, contract.of(config)
         self.phases, self.criterion = self.method.phases(), criterion_of(config, train.metric)
         self.epoch, self.step, self.total, self.rows, self.sums, self.best, self.known = 0, 0, 0, [], {}, {}, {}
         self.start(0)
@@ -381,26 +382,37 @@ def fit(self: Trainer):
     if self.best: self.weights.load_state_dict(self.best["weights"])
     self.method.finish(self.looking)
 
+# %% ../../nbs/06_training/03_loop.ipynb #77a23cfc
+def _splits(config, root, load):
+    "The splits to train on, to select on (None: the last epoch is kept) and to be scored on. `ValueError` for data that cannot serve."
+    training = load("train", augment=True)
+    if not training.scored:
+        raise ValueError(f"{root} has images to train on and none to be scored on. Give -p val 0.2 -p test 0.2, which takes these shares "
+                         "of each class, or put the class folders under train/, val/ and test/.")
+    if len(learnt := set(training.labels.tolist())) < 2:
+        raise ValueError(f"{training.listing}: all images to train on are of the class {training.classes[min(learnt)]!r}, and there is "
+                         "nothing to tell apart. Give images of two classes at least, a folder each.")
+    select = config.select if config.select in training.scored else "last"
+    test = load(training.scored[select], annotations=True)
+    if test.metric == "auc" and len(set(test.labels)) < 2:
+        raise ValueError(f"{test.listing}: the films of the split {test.split!r} have one label alone, and an AUC needs both.")
+    return training, None if select == "last" else load(training.scored["last"] if select == "test" else select), test, select
+
 # %% ../../nbs/06_training/03_loop.ipynb #25d9d9c2
-def _trained(config, root, run, progress, loggers):
+def _trained(config, root, run, progress, fabric):
     "See `train`."
     given = config
     config = as_meant(config)
     if "train" not in datasets.registry[config.dataset].splits:
         raise ValueError(f"dataset={config.dataset!r} is for evaluation only: train on another, then evaluate on it.")
+    if not run.held: fabric.barrier()  # the first of many processes says what the folder holds
     load = partial(load_split, keep_splits(config, root, run), root)
-    training = load("train", augment=True)
-    if not training.scored:
-        raise ValueError(f"{root} has images to train on and none to be scored on. Give -p val 0.2 -p test 0.2, which takes these shares "
-                         "of each class, or put the class folders under train/, val/ and test/.")
-    select = config.select if config.select in training.scored else "last"
-    test = load(training.scored[select], annotations=True)
-    if test.metric == "auc" and len(set(test.labels)) < 2:
-        raise ValueError(f"{test.listing}: the films of the split {test.split!r} have one label alone, and an AUC needs both.")
-    val = None if select == "last" else load(training.scored["last"] if select == "test" else select)
-    run.open(config, describe(config, training, select), given, datasets.contents(training, most=64))
+    training, val, test, select = _splits(config, root, load)
+    seen = {d.split: glimpse(d) for d in (training, val, test) if d is not None and config.data}
+    run.open(config, describe(config, training, select), given, datasets.contents(training, most=64), seen)
+    if run.held: fabric.barrier()
     if run.finished: return run
-    trainer = Trainer(config, run, training, val, progress, partial(load, "train"), loggers)
+    trainer = Trainer(config, run, fabric, training, val, progress, partial(load, "train"))
     trainer.restore(run.load_state())
     trainer.fit()
     predictions = trainer.predict(test, progress and (lambda x: progress(x, desc=test.split, unit="batch")))
@@ -425,6 +437,6 @@ def train(
     "Train, or go on training, or recognise a finished run; then write weights and the test split's predictions."
     run, loggers = Run(folder), loggers_of(logger, folder)
     contract.method(config.method)  # a misspelt method fails before anything is made
-    root, first = data_folder(config, progress), int(os.environ.get("RANK", 0)) == 0
-    with run.alone() if first else contextlib.nullcontext():  # of many processes one holds it
-        return _trained(config, root, run, progress, loggers)
+    root, fabric = data_folder(config, progress), make_fabric(as_meant(config), loggers)
+    with run.alone() if fabric.is_global_zero else contextlib.nullcontext():  # of many processes one holds it
+        return _trained(config, root, run, progress, fabric)

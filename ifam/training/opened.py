@@ -6,7 +6,7 @@
 __all__ = ['MODEL_FILES', 'LATER_PAGES', 'load']
 
 # %% ../../nbs/06_training/04_opened.ipynb #6dd36ddf
-import importlib, json
+import importlib
 from functools import partial
 from pathlib import Path
 
