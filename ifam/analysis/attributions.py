@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..model.backbones import grid_size
 from ..model.calibration import parts_of
 from ..model.parts import similarity
-from ..model.two_stages import HasMask, ReadsTokens, regrid
+from ..model.two_stages import HasMask, ReadsTokens, regrid, takes_sets
 from .interventions import leave_one_out, outputs_under
 
 # %% ../../nbs/07_analysis/01_attributions.ipynb #80df612c
@@ -134,7 +134,7 @@ def explanations(
     ways = {}
     if isinstance(model, HasMask): ways |= {"mask": lambda m, x, t: m.hold(x)[0], "parts left out": by_leaving_out}
     else: ways["rollout"] = lambda m, x, t: attention_rollout(m.reader(), x)
-    if isinstance(model, ReadsTokens):
+    if takes_sets(model):
         ways["Grad-CAM"] = lambda m, x, t: by_grad_cam(m, x, given(m, x), t)
         ways |= {k: lambda m, x, t, k=k: by_captum(k, m, x, given(m, x), t) for k in ("gradient", "integrated")}
     return ways | {"random": lambda m, x, t: torch.rand(len(x), N, generator=chance).to(x.device)}
