@@ -72,12 +72,12 @@ def by_captum(
 # %% ../../nbs/07_analysis/01_attributions.ipynb #7e6026ec
 @torch.no_grad()
 def by_parts(
-    model: nn.Module,  # iFAM with one size for both stages
+    model: nn.Module,  # iFAM
     images: Tensor,  # B,3,H,W normalised
-) -> Tensor:  # B,N
+) -> Tensor:  # B,N on stage 2's grid
     "How much nearer each token is to its nearest part than to the background, in squared distance."
     near = similarity(model.stage1.tokens(images), model.stage1.prototypes)
-    return near[:, :-1].amax(1) - near[:, -1]
+    return regrid(near[:, :-1].amax(1) - near[:, -1], grid_size(model.stage1.vit), model.mask_grid())
 
 # %% ../../nbs/07_analysis/01_attributions.ipynb #f9779a9b
 def by_grad_cam(

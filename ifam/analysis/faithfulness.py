@@ -56,6 +56,8 @@ def hold(
     share: float = 0.3,  # of the tokens, for ERM
 ) -> Held:
     "The mask of each image, and the classifier with this mask. `ValueError` for a model that has no kind of mask."
+    if reads := getattr(model, "reads", ()):
+        raise ValueError(f"{type(model).__name__} reads {', '.join(reads)} besides the image: no probe here gives it that.")
     if late and not takes_sets(model): raise ValueError(f"late=True is for iFAM with binary masks: this {type(model).__name__} has none.")
     if isinstance(model, HasMask):
         mask, logits = model.hold(images)
@@ -73,6 +75,8 @@ def check_audited(
     first: bool = False,  # the run that is audited; others are put beside it
 ):
     "`ValueError` for a model that the audit cannot ask."
+    if reads := getattr(model, "reads", ()):
+        raise ValueError(f"{name} reads {', '.join(reads)} besides the image, which the audit does not give it: leave it out.")
     if first and getattr(model, "soft_masks", False):
         raise ValueError(f"{name} has soft masks, which promise nothing: audit a run with binary masks, and put this one beside it.")
     if first and not (isinstance(model, HasMask) and takes_sets(model)):
