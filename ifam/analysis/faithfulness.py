@@ -177,13 +177,13 @@ def selections(
     device: str | torch.device = "auto",  # where the model is
     workers: int = 0,  # processes that read images; 0: this one
     progress=None,  # such as tqdm: wraps the batches
-) -> tuple[np.ndarray, np.ndarray]:  # n,N int8 part of each token, K where it is not kept; n labels
+) -> tuple[np.ndarray, np.ndarray]:  # n,N int16 part of each token, K where it is not kept; n labels
     "What stage 1 selects, image by image."
     first, parts, labels = parts_of(model).eval(), [], []
     loader, device = DataLoader(Subset(dataset, [int(i) for i in indices]), batch_size, num_workers=workers), device_named(device, model)
     for batch in progress(loader) if progress else loader:
         maps = first.read(first.tokens(batch["image"].to(device))).mask_maps.flatten(2)
-        parts.append(torch.where(binary_mask(maps) > .5, maps[:, :-1].argmax(1), first.K).to(torch.int8).cpu().numpy())
+        parts.append(torch.where(binary_mask(maps) > .5, maps[:, :-1].argmax(1), first.K).to(torch.int16).cpu().numpy())
         labels.append(np.asarray(batch["label"]))
     return np.concatenate(parts), np.concatenate(labels)
 
