@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RENAMED', 'LATER', 'PAPER', 'SIZES', 'NUMBERS', 'Config', 'deciding', 'fast_precision', 'device_named', 'parameters',
-           'checked']
+           'checked', 'at_least']
 
 # %% ../../nbs/01_core/00_config.ipynb #deda69eb
 import dataclasses, difflib, math, types
@@ -177,3 +177,12 @@ def checked(
             raise TypeError(f"{name}={value!r} is {type(value).__name__}, it must be {kinds[name].__name__}.")
         out[name] = value
     return out
+
+# %% ../../nbs/01_core/00_config.ipynb #0270c626
+def at_least(
+    given: dict,  # name to number
+    **least: int,  # name to the smallest that will do
+):
+    "Refuse numbers that are too small (`ValueError`)."
+    for name, number in least.items():
+        if given[name] < number: raise ValueError(f"{name}={given[name]}: give {number} or more.")
