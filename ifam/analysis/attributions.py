@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..model.backbones import grid_size
 from ..model.calibration import parts_of
 from ..model.parts import similarity
-from ..model.two_stages import HasMask, ReadsTokens, regrid
+from ..model.two_stages import HasMask, ReadsTokens, regrid, takes_sets
 from .interventions import leave_one_out, outputs_under
 
 # %% ../../nbs/07_analysis/01_attributions.ipynb #80df612c
@@ -72,12 +72,12 @@ def by_captum(
 # %% ../../nbs/07_analysis/01_attributions.ipynb #7e6026ec
 @torch.no_grad()
 def by_parts(
-    model: nn.Module,  # iFAM with one size for both stages
+    model: nn.Module,  # iFAM
     images: Tensor,  # B,3,H,W normalised
-) -> Tensor:  # B,N
+) -> Tensor:  # B,N on stage 2's grid
     "How much nearer each token is to its nearest part than to the background, in squared distance."
     near = similarity(model.stage1.tokens(images), model.stage1.prototypes)
-    return near[:, :-1].amax(1) - near[:, -1]
+    return regrid(near[:, :-1].amax(1) - near[:, -1], grid_size(model.stage1.vit), model.mask_grid())
 
 # %% ../../nbs/07_analysis/01_attributions.ipynb #f9779a9b
 def by_grad_cam(
@@ -134,7 +134,7 @@ def explanations(
     ways = {}
     if isinstance(model, HasMask): ways |= {"mask": lambda m, x, t: m.hold(x)[0], "parts left out": by_leaving_out}
     else: ways["rollout"] = lambda m, x, t: attention_rollout(m.reader(), x)
-    if isinstance(model, ReadsTokens):
+    if takes_sets(model):
         ways["Grad-CAM"] = lambda m, x, t: by_grad_cam(m, x, given(m, x), t)
         ways |= {k: lambda m, x, t, k=k: by_captum(k, m, x, given(m, x), t) for k in ("gradient", "integrated")}
     return ways | {"random": lambda m, x, t: torch.rand(len(x), N, generator=chance).to(x.device)}

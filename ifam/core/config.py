@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['RENAMED', 'LATER', 'PAPER', 'SIZES', 'NUMBERS', 'Config', 'deciding', 'fast_precision', 'device_named', 'parameters',
-           'checked']
+           'checked', 'at_least']
 
 # %% ../../nbs/01_core/00_config.ipynb #deda69eb
 import dataclasses, difflib, math, types
@@ -131,11 +131,16 @@ def device_named(
     name: str = "auto",  # auto, cpu, cuda, cuda:1, ...
     model=None,  # a module: `auto` is where it is
 ) -> str:
-    "A device as torch names it: `auto` is the model's own, else cuda where there is one, else cpu."
-    if str(name) != "auto": return str(name)
-    if model is not None: return str(next((p.device for p in model.parameters()), "cpu"))
+    "A device as torch names it: `auto` is the model's own, else cuda where there is one, else cpu. `ValueError` for one that is not there."
+    if str(name) == "cpu": return "cpu"
+    if str(name) == "auto" and model is not None: return str(next((p.device for p in model.parameters()), "cpu"))
     import torch
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if str(name) == "auto": return "cuda" if torch.cuda.is_available() else "cpu"
+    try: torch.empty(0, device=name)
+    except Exception as error:  # each kind of device has its own
+        there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), *["mps"] * torch.backends.mps.is_available()]
+        raise ValueError(f"device={str(name)!r} is no device of this machine: there is {', '.join(there)}.") from error
+    return str(name)
 
 # %% ../../nbs/01_core/00_config.ipynb #a6be2e1f
 _notebook_names = {"In", "Out", "exit", "quit", "open", "get_ipython", "display"}
@@ -172,3 +177,12 @@ def checked(
             raise TypeError(f"{name}={value!r} is {type(value).__name__}, it must be {kinds[name].__name__}.")
         out[name] = value
     return out
+
+# %% ../../nbs/01_core/00_config.ipynb #0270c626
+def at_least(
+    given: dict,  # name to number
+    **least: int,  # name to the smallest that will do
+):
+    "Refuse numbers that are too small (`ValueError`)."
+    for name, number in least.items():
+        if given[name] < number: raise ValueError(f"{name}={given[name]}: give {number} or more.")

@@ -265,7 +265,7 @@ def from_parameters(
     namespace: dict,  # a notebook's globals()
     **extra: type,  # parameters of the notebook that are not settings, with their types
 ) -> tuple[Config, dict]:  # the settings, and the values of `extra`
-    "Settings from a notebook's parameters: the preset it names, then what it overrides. An empty string or None leaves the preset's value."
+    "Settings from a notebook's parameters: the preset it names, then what it overrides. Only None leaves the preset's value."
     given = {k: v for k, v in parameters(namespace).items() if v is not None}
     kinds = {k: kind for m in methods() for k, kind in setting_names(m).items()}
     given = checked(given, kinds | extra | {"preset": str})

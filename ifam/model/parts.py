@@ -7,7 +7,7 @@ __all__ = ['PIECE', 'similarity', 'dot_score', 'assign', 'pool_parts', 'check_pa
            'Stage1Output', 'in_pieces', 'run_blocks', 'PartDiscovery']
 
 # %% ../../nbs/02_model/03_parts.ipynb #a09b2d3e
-import contextlib
+import contextlib, operator
 from dataclasses import dataclass
 
 import torch
@@ -57,11 +57,14 @@ def pool_parts(
 
 # %% ../../nbs/02_model/03_parts.ipynb #843c6014
 def check_parts(
-    parts,  # indices
+    parts,  # indices, read once: a generator may be given
     K: int,  # foreground parts of the model
-):
-    "`ValueError` for an index that is no foreground part."
-    if bad := [k for k in parts if not 0 <= int(k) < K]: raise ValueError(f"parts {bad}: this model's parts are 0 to {K - 1}.")
+) -> tuple[int, ...]:
+    "Indices as whole numbers. `ValueError` for what is no index of a foreground part."
+    try: found = tuple(operator.index(k) for k in parts)
+    except TypeError: raise ValueError(f"parts {parts!r}: give a list of whole numbers; this model's parts are 0 to {K - 1}.") from None
+    if bad := [k for k in found if not 0 <= k < K]: raise ValueError(f"parts {bad}: this model's parts are 0 to {K - 1}.")
+    return found
 
 # %% ../../nbs/02_model/03_parts.ipynb #4026f5f8
 @dataclass(frozen=True)
@@ -79,9 +82,9 @@ class Thresholds:
         like: Tensor,  # gives the device
     ) -> Tensor:  # K
         "One number a part, infinitely lenient where none is set."
-        check_parts(self.values, K)
+        of = dict(zip(check_parts(self.values, K), self.values.values()))
         lenient = float("inf") if self.score == "distance" else -float("inf")
-        return torch.tensor([float({int(k): v for k, v in self.values.items()}.get(k, lenient)) for k in range(K)], device=like.device)
+        return torch.tensor([float(of.get(k, lenient)) for k in range(K)], device=like.device)
 
 # %% ../../nbs/02_model/03_parts.ipynb #df8c62de
 def to_background(
@@ -99,9 +102,9 @@ def drop_parts(
     parts: list[int],  # indices, 0 .. K-1
 ) -> Tensor:  # B,K+1,N
     "Tokens whose largest channel is one of `parts` become background (paper, section 3.4)."
-    check_parts(parts, part_maps.shape[1] - 1)
-    if not len(parts): return part_maps
-    return to_background(part_maps, torch.isin(part_maps.argmax(1), torch.as_tensor(list(parts), device=part_maps.device)))
+    parts = check_parts(parts, part_maps.shape[1] - 1)
+    if not parts: return part_maps
+    return to_background(part_maps, torch.isin(part_maps.argmax(1), torch.as_tensor(parts, device=part_maps.device)))
 
 # %% ../../nbs/02_model/03_parts.ipynb #81b0a429
 @dataclass
@@ -192,7 +195,8 @@ class _Stage1Maps(_Stage1Tokens):
             scores = scores.masked_fill(too_far, -float("inf"))
         draws = [assign(scores, self.training)]
         if self.training and not self.shared_noise: draws.append(assign(scores, True))
-        draws = [drop_parts(a, sorted({*self.dropped, *drop})) for a in draws]
+        gone = sorted({*self.dropped, *check_parts(drop, self.K)})
+        draws = [drop_parts(a, gone) for a in draws]
         if limits is not None and self.thresholds.score == "distance":
             limits = F.pad(limits, (0, 1), value=float("inf"))
             draws = [to_background(a, self.far(scores, a, limits)) for a in draws]
@@ -246,11 +250,13 @@ class PartDiscovery(_Stage1Heads):
 
     def set_thresholds(
         self,
-        values: dict | None,  # part index to threshold; None removes them
+        values: dict | None,  # part index, also as json's text, to threshold; None removes them
         score: str = "distance",  # or "dot", as the released code
     ):
-        "From now on tokens that are unlikely for their part are background (paper, section 3.4)."
-        self.thresholds = Thresholds({int(k): float(v) for k, v in values.items()}, score) if values else None
+        "From now on tokens that are unlikely for their part are background (paper, section 3.4). `ValueError` for what is no part."
+        values = {int(k) if str(k).isdecimal() else k: float(v) for k, v in (values or {}).items()}
+        parts = check_parts(values, self.K)
+        self.thresholds = Thresholds(dict(zip(parts, values.values())), score) if values else None
 
     @contextlib.contextmanager
     def intervened(
@@ -260,12 +266,12 @@ class PartDiscovery(_Stage1Heads):
         score: str = "distance",  # how far "beyond" is: "distance", or "dot" as the released code
     ):
         "Interventions on stage 1 while the block runs. `ValueError` for a part that is not there, or `q` without a calibration."
-        check_parts(drop_parts, self.K)
+        dropped = check_parts(drop_parts, self.K)
         before = self.dropped, self.thresholds
         if q is not None and self.calibration is None:
             raise ValueError(f"q={q}: the thresholds of this model are not calibrated yet. "
                              "Run nbs/intervene.ipynb on its run, or ifam.interventions.calibrate.")
         limits = self.thresholds if q is None else self.calibration.thresholds(q, score)
-        self.dropped, self.thresholds = self.dropped | frozenset(drop_parts), limits
+        self.dropped, self.thresholds = self.dropped | frozenset(dropped), limits
         try: yield self
         finally: self.dropped, self.thresholds = before

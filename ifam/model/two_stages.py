@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['RELEASE_NAMES', 'kept_patches', 'positions', 'packed_class_token', 'MaskedViT', 'Output', 'ReadsTokens', 'HasMask',
-           'regrid', 'distinct', 'ReadsStage2', 'IFAM', 'part_role', 'release_name', 'from_release', 'vit_of']
+           'takes_sets', 'regrid', 'distinct', 'ReadsStage2', 'IFAM', 'part_role', 'release_name', 'from_release',
+           'vit_of']
 
 # %% ../../nbs/02_model/05_two_stages.ipynb #9911901c
 import importlib, re
@@ -145,6 +146,12 @@ class HasMask(Protocol):
     ) -> tuple[Tensor, Callable]:  # their masks B,N; images to logits, with these masks
         "The masks of images, and the classifier with these masks held fixed."
 
+def takes_sets(
+    model: nn.Module,  # any
+) -> bool:
+    "Whether a model's classifier can be given any set of tokens: with soft masks it weighs them all, and leaves none out."
+    return isinstance(model, ReadsTokens) and not getattr(model, "soft_masks", False)
+
 # %% ../../nbs/02_model/05_two_stages.ipynb #ebcb6f47
 def regrid(
     mask: Tensor,  # B,N on one grid
@@ -211,10 +218,15 @@ class _TwoStages(nn.Module):
 # %% ../../nbs/02_model/05_two_stages.ipynb #baef3187
 class ReadsStage2:
     "A `ReadsTokens`, of a model whose `stage2` is a `MaskedViT`."
+    soft_masks = False
+
     def reader(self) -> VisionTransformer: return self.stage2.vit
 
     def from_tokens(self, images: Tensor, kept: Tensor, owner: Tensor | None = None) -> Tensor:
-        "See `ReadsTokens`."
+        "See `ReadsTokens`. `ValueError` with soft masks."
+        if self.soft_masks:
+            raise ValueError("soft_masks=True: this model weighs all tokens and leaves none out, so that none are read alone. "
+                             "Give one with binary masks.")
         return self.stage2(images, kept.float(), packed=True, owner=owner)
 
 class _Shown(ReadsStage2, _TwoStages):
@@ -224,7 +236,7 @@ class _Shown(ReadsStage2, _TwoStages):
     def hold(self, images: Tensor) -> tuple[Tensor, Callable]:
         "See `HasMask`."
         mask = self(images).mask.detach()
-        return mask, lambda x: self.stage2(x, mask, packed=True)
+        return mask, lambda x: self.stage2(x, mask, self.soft_masks, packed=not self.soft_masks)
 
 # %% ../../nbs/02_model/05_two_stages.ipynb #85fb361c
 class IFAM(_Shown):

@@ -24,14 +24,14 @@ from ..methods.pdiscoformer import PartOptions, PDiscoFormer
 def equipped(
     model: nn.Module,  # from the authors
     classes: list[str] | None = None,  # names, by label; None: their numbers
-    dataset: str = "",  # a name of `ifam.datasets`: whose pictures it is for; empty: photographs as the backbone takes them
+    dataset: str = "",  # a name of `ifam.datasets`: whose pictures it is for; empty: not known, photographs as the backbone takes them
 ) -> nn.Module:  # the same, with `transform`, `classes` and `config`
     "What `ifam.load` gives a model, for one that comes without a run. `ValueError` for another number of classes."
     first = parts_of(model)
     n, cfg = first.classifier.out_features, getattr(first.vit, "pretrained_cfg", None) or {}
     if classes is not None and len(classes) != n: raise ValueError(f"{len(classes)} names of classes are given; this model has {n}.")
     last = model.stage2.vit if isinstance(model, ReadsTokens) else first.vit
-    settings = dict(K=first.K, image_size=last.patch_embed.img_size[0], shared_noise=False) | ({"dataset": dataset} if dataset else {})
+    settings = dict(K=first.K, image_size=last.patch_embed.img_size[0], shared_noise=False, dataset=dataset)
     if "architecture" in cfg: settings["backbone"] = ".".join(filter(None, (cfg["architecture"], cfg.get("tag"))))
     settings["augmentation"] = PAPER.get(dataset, {}).get("augmentation", "birds")
     if isinstance(model, ReadsTokens): config = IFAMOptions(straight_through="none", soft_masks=model.soft_masks, **settings)

@@ -209,7 +209,7 @@ def measured_on(
     run: Run,  # finished
     dataset: str = "",  # another dataset; empty: the run's own
     data: str = "",  # another folder; empty: the run's own data, or the twin of the other dataset
-    split: str = "",  # of it; empty: those that it is reported on
+    split: str = "",  # of it, which is then the one that is reported; empty: those that it is reported on
 ) -> MeasuredOn:
     """What a run is measured on. Data that is not the run's own, nor lies where the other dataset is looked for, carries its folder's
     name and `contents`, so that nothing is written over. `ValueError` for classes that the run has not learnt."""
@@ -223,8 +223,8 @@ def measured_on(
     twin = lambda: other in twins.TWINS and same_folder(folder, data_folder(dataclasses.replace(config, data="")))
     there = same_folder(config.data, usual) or not own.data and twin()
     name = other if other != own.dataset else ""
-    reported = [noted["scored"]] if there and not name else [split] if split else scored_splits(config, folder)
-    loaded = {s: load_split(config, folder, s, annotations=True, noted=noted) for s in ([split] if split else reported)}
+    reported = [split] if split else [noted["scored"]] if there and not name else scored_splits(config, folder)
+    loaded = {s: load_split(config, folder, s, annotations=True, noted=noted) for s in reported}
     if not there:
         real = Path(os.path.realpath(folder))
         called = re.sub(r"[^\w.=-]+", "_", real.stem if real.is_file() else real.name)

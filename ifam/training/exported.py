@@ -55,6 +55,7 @@ def described(
                 image_size=c.image_size, mean=steps[-1]["mean"], std=steps[-1]["std"], picture=PICTURE, preprocess=steps,
                 input=dict(name="images", shape=["batch", 3, c.image_size, c.image_size], type="float32"),
                 outputs={name: OUTPUTS[name] for name in names})
+    if not c.dataset: del said["dataset"]  # authors' weights do not say it
     if isinstance(model, HasMask): said |= dict(mask_grid=list(model.mask_grid()), promise=promise(model))
     if "part_maps" not in names: return said
     first = parts_of(model)

@@ -57,7 +57,8 @@ def load(
     device: str = "cpu",  # where the model goes; auto: cuda where there is one
 ) -> nn.Module:  # in evaluation, with `transform`, `classes`, `config`, `explain`, `folder`, `save_pretrained` and `push_to_hub`
     """A trained model of ours. `FileNotFoundError` where the folder is no finished run or the hub does not give it, `ValueError` where
-    its files do not fit together."""
+    its files do not fit together, or for a device that is not there."""
+    device = device_named(device)  # before anything is read
     folder = _folder_of(run) or (hub_folder(str(run), MODEL_FILES) if is_hub_id(run) else Path(run))
     try: model = _opened(folder)
     except (FileNotFoundError, ValueError): raise
@@ -66,4 +67,4 @@ def load(
         raise ValueError(f"{run} holds no model that can be opened ({type(error).__name__}: {said}). Fetch or train it again.") from error
     model.folder = folder
     for what in LATER_PAGES: setattr(model, what, partial(_of_later, what, model))
-    return model.eval().to(device_named(device))
+    return model.eval().to(device)

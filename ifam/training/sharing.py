@@ -16,7 +16,7 @@ from torch import nn
 
 from ..core.runs import atomic, locked, read_json, read_predictions, write_json
 from ..model.calibration import FILE
-from ..model.two_stages import HasMask, ReadsTokens
+from ..model.two_stages import HasMask, takes_sets
 from ..methods import contract
 from .opened import MODEL_FILES
 
@@ -44,7 +44,7 @@ def promise(
 ) -> str:  # Markdown
     "What the mask of a model does and does not promise."
     if not isinstance(model, HasMask): return "This model has no mask of its own: it says nothing about where it looked."
-    if not isinstance(model, ReadsTokens) or getattr(model, "soft_masks", False):
+    if not takes_sets(model):
         return ("The part maps say where a part is strongest, and the class is read from them. They do **not** bound what the prediction "
                 "used: every token was made, or weighed, with all others in view: what lies outside can still have changed the answer.")
     return ("**It does:** the second stage, whose prediction this is, reads the kept patches and nothing else. Whatever is put into "
