@@ -118,7 +118,8 @@ def legend(
     "Which colour is which part, below a figure."
     numbers, colours = sorted(seen or range(K)), part_colours(K)
     handles = [plt.Rectangle((0, 0), 1, 1, color=colours[k]) for k in numbers]
-    figure.legend(handles, [chr(65 + k) if matched else f"{k}" for k in numbers], loc="upper center", bbox_to_anchor=(.5, 0), ncols=min(K, 16), fontsize=7,
+    names = [chr(65 + k) if matched else f"{k}" for k in numbers]
+    figure.legend(handles, names, loc="upper center", bbox_to_anchor=(.5, 0), ncols=min(K, 16), fontsize=7,
                   frameon=False, title="colour" if matched else "part", title_fontsize=7, handlelength=1, columnspacing=.8)
 
 # %% ../../nbs/09_paper/07_figures.ipynb #f881d11a

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np, pandas as pd
+from fastcore.basics import patch
 
 from ..core.runs import Run, atomic, failures, logits_of, read_json, read_predictions, write_json
 
@@ -77,17 +78,19 @@ class Result:
         if split: rows = rows[rows["split"] == split]
         return rows.dropna(axis=1, how="all").reset_index(drop=True) if len(rows) else None
 
-    def selected_on(
-        self,
-        on: str,  # dataset
-    ) -> bool:
-        "Whether its epoch was chosen on the very images that are reported: an oracle."
-        config = self.saved["config"]
-        return config.get("select") == "test" and config["dataset"] == on
-
     def failed(self) -> list[str]:
         "In which ways it failed on the images that it is reported on, see `ifam.core.runs.failures`."
         return failures(own, self.saved.get("data", {}).get("metric", "")) if (own := self.predictions()) is not None else []
+
+# %% ../../nbs/09_paper/00_kept.ipynb #9dae7341
+@patch
+def selected_on(
+    self: Result,
+    on: str,  # dataset
+) -> bool:
+    "Whether its epoch was chosen on the very images that are reported: an oracle."
+    config = self.saved["config"]
+    return config.get("select") == "test" and config["dataset"] == on
 
 # %% ../../nbs/09_paper/00_kept.ipynb #5cfa860e
 def numbers(

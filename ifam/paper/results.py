@@ -105,8 +105,8 @@ def difference(
     against: str = "none",  # intervention of theirs
     draws: int = 2000,  # of the bootstrap
 ) -> dict[str, Comparison]:  # by measure, in points
-    """Ours minus theirs: means over seeds, paired by test image, with 95 % interval and p value. Where no draw differs from another and
-    hardly an image is right, or wrong, on both sides, the interval is Newcombe's for two shares (Statistics in Medicine 1998, method 10)."""
+    """Ours minus theirs: means over seeds, paired by test image, with 95 % interval and p value. Where no draw differs from
+    another and hardly an image is right, or wrong, on both sides, it is Newcombe's of two shares (Stat. Med. 1998, method 10)."""
     sides = [[t for r in runs if (t := r.predictions(on, i)) is not None] for runs, i in ((ours, intervention), (theirs, against))]
     if not all(sides): raise ValueError(f"No predictions on {on or 'the runs own data'} under {intervention!r} and {against!r} to compare.")
     found = draws_of(sides[0] + sides[1], draws, kind := noted_metric(ours[0], on))

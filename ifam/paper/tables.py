@@ -173,9 +173,10 @@ def beside(
     runs: list[Result],  # of a cell, one a seed
     dataset: str,  # that they are measured on
     intervention: str,  # see `Result.predictions`
-) -> dict:  # kept, accuracy, shape and frequent in percent, the first three NaN for a method without a mask; failed: which runs did, and how
+) -> dict:  # kept, accuracy, shape, frequent in percent, the first three NaN for a method without a mask; failed: which runs did, and how
     """What has to be known of a cell's runs: how much their masks kept, what the masks' shape alone tells of the label,
-    the accuracy that this stands beside and what guessing the most frequent class has, and which of them failed. Shapes are of masks without an intervention."""
+    the accuracy that this stands beside and what guessing the most frequent class has, and which of them failed.
+    Shapes are of masks without an intervention."""
     found = measure(runs, dataset, intervention, draws=1)
     shape = measure(runs, dataset, "shape alone", draws=1) if intervention == "none" else {}
     failed = [f"{r.name} has {', '.join(how)}" for r in runs if (how := r.failed())]
@@ -339,7 +340,8 @@ def footnotes(
         out.append("shape: labels guessed right from the mask's shape alone, without a pixel, %; the most frequent class has "
                    + ", ".join(f"{v:.1f} ({DATA[d]})" for d, v in most.items()) + ".")
     if told("low"):
-        out.append("a ± b (c to d): mean and standard deviation over seeds, and the mean's 95 % interval over test images, the seeds as they are.")
+        out.append("a ± b (c to d): mean and standard deviation over seeds, and the mean's 95 % interval over test images, "
+                   "the seeds as they are.")
     return out
 
 # %% ../../nbs/09_paper/05_tables.ipynb #ade329e1

@@ -79,7 +79,8 @@ def measured(
     from ifam.core.runs import failures
     from ifam.measures.evaluation import summary, summary_markdown
     predictions, data = read_predictions(file), saved["data"]
-    return summary_markdown(summary(predictions, data["train"]["groups"], data["metric"]), failures(predictions, data["metric"]), saved["config"].get("select", ""))
+    table = summary(predictions, data["train"]["groups"], data["metric"])
+    return summary_markdown(table, failures(predictions, data["metric"]), saved["config"].get("select", ""))
 
 # %% ../../nbs/06_training/05_sharing.ipynb #77a1c308
 def data_said(
