@@ -30,6 +30,8 @@ def test_the_methods_side_by_side_are_computed_from_the_predictions(kept):
         ours, theirs = rows[gap["method"]], rows[gap["over"]]
         again = results.difference(ours[:gap["seeds"]], theirs[:gap["seeds"]])["WGA"].difference
         assert (float(again), again.low, again.high) == pytest.approx((gap["points"], gap["low"], gap["high"]), abs=1e-6)
+        seeds = [float(results.difference([a], [b], draws=1)["WGA"].difference) for a, b in zip(ours, theirs)]
+        assert gap["agree"] == sum(s * gap["points"] > 0 for s in seeds), gap
 
 
 @pytest.mark.parametrize("table", sorted(f.stem.removeprefix("table_") for f in GRID.glob("table_??.csv")) + sorted(f.stem.removeprefix("table_") for f in GRID.glob("table_?.csv")))

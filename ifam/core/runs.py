@@ -132,7 +132,7 @@ def default_name(
 # %% ../../nbs/01_core/01_runs.ipynb #33e6718a
 FREE = ("workers", "checkpointing")  # settings that do not change the result
 KEPT_SPLITS = "splits.csv"  # in a run folder: which of one's own images are train, val and test
-_TRAINED = ("config.json", KEPT_SPLITS, "state.pt", "metrics.jsonl", "known.safetensors", "model.safetensors", "predictions.parquet")
+_TRAINED = ("state.pt", "metrics.jsonl", "known.safetensors", "model.safetensors", "predictions.parquet")  # what only a training leaves
 
 def versions() -> dict[str, str]:
     "What a result may depend on besides the settings."
@@ -187,7 +187,7 @@ class _RunFolder:
 
     @property
     def begun(self) -> bool:  # whether a training has left anything that can go on, or be lost
-        return any(self.path(name).exists() for name in _TRAINED if name not in ("config.json", KEPT_SPLITS))
+        return any(self.path(name).exists() for name in _TRAINED)
 
     @property
     def finished(self) -> bool:
@@ -249,7 +249,7 @@ class _Held(_States):
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with locked(self.path(".training.lock"), busy):
-                for name in _TRAINED:  # of a training that was killed while it wrote
+                for name in ("config.json", KEPT_SPLITS, *_TRAINED):  # of a training that was killed while it wrote
                     for file in self.folder.glob(f".{name}.*.tmp"): file.unlink()
                 self.held = True
                 try: yield

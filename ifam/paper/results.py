@@ -34,7 +34,7 @@ def _metric(table): return registry[table["dataset"].iloc[0].partition("-")[0]].
 
 FEW = 5  # right or wrong images, of which a bootstrap says little
 
-def _wilson(tables, name, kind, width):
+def _wilson(tables, name, kind, width=np.inf):
     "Wilson's interval where a bootstrap's has no width, or hardly an image of a run is right, or wrong; else None."
     own = [measures(t, kind or _metric(t))[name]() for t in tables]
     n = round(np.mean([e.n for e in own])); right = np.mean(own) * n / 100
@@ -93,7 +93,7 @@ def measure(
 
 # %% ../../nbs/09_paper/04_results.ipynb #0fe28bad
 def _newcombe(sides, name, kind, found):
-    (a, b), d = (_wilson(side, name, kind, 1) for side in sides), found.difference
+    (a, b), d = (_wilson(side, name, kind) for side in sides), found.difference
     if a is None or b is None: return found  # pairs that do not differ in many images that could
     return found._replace(difference=Estimate(float(d), d - np.hypot(a - a.low, b.high - b), d + np.hypot(a.high - a, b - b.low), d.n))
 
