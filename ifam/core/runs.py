@@ -132,7 +132,7 @@ def default_name(
 # %% ../../nbs/01_core/01_runs.ipynb #33e6718a
 FREE = ("workers", "checkpointing")  # settings that do not change the result
 KEPT_SPLITS = "splits.csv"  # in a run folder: which of one's own images are train, val and test
-_TRAINED = ("state.pt", "metrics.jsonl", "known.safetensors", "model.safetensors", "predictions.parquet")  # what only a training leaves
+_TRAINED = ("state.pt", "metrics.jsonl", "known.safetensors", "model.safetensors", "predictions.parquet")  # of a training
 
 def versions() -> dict[str, str]:
     "What a result may depend on besides the settings."
