@@ -3,7 +3,7 @@
 # make check    the checks that need only seconds: notebooks clean, exports in sync, README current
 # make table    the methods side by side on Waterbirds, rates tuned, three seeds each: a part of the next, hours, goes on where it was stopped
 # make reproduce  every table and figure of the paper: many hours (ARGS=--dry-run says how many), goes on where it was stopped. QUICK=1: minutes, a handful of images.
-#                 PROFILE=paper DATA=/path: the real data; PROFILE=small: a DINOv2 ViT-S/14 at 224 px. KEPT=1: take the predictions that come with the checkout. RUNS=/path, ONLY=names, SEEDS=n, GPUS=n, ARGS=--dry-run: see nbs/09_paper/06_reproduce.ipynb
+#                 PROFILE=paper DATA=/path: the real data; PROFILE=small: a DINOv2 ViT-S/14 at 224 px. KEPT=1: minutes, tables from the predictions that come with the checkout. RUNS=/path, ONLY=names, SEEDS=n, GPUS=n, ARGS=--dry-run: see nbs/09_paper/06_reproduce.ipynb
 # make readme   execute nbs/index.ipynb and write README.md from it
 # make docs     the notebooks and the library as a site, _site/index.html: by Quarto where it is installed; nothing is fetched
 # make lock     requirements.lock from pyproject.toml (needs uv)

@@ -1474,6 +1474,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                       'ifam.paper.reproduce.snakemake': ('09_paper/reproduce.html#snakemake', 'ifam/paper/reproduce.py'),
                                       'ifam.paper.reproduce.table_runs': ('09_paper/reproduce.html#table_runs', 'ifam/paper/reproduce.py'),
                                       'ifam.paper.reproduce.take': ('09_paper/reproduce.html#take', 'ifam/paper/reproduce.py'),
+                                      'ifam.paper.reproduce.take_pages': ('09_paper/reproduce.html#take_pages', 'ifam/paper/reproduce.py'),
                                       'ifam.paper.reproduce.to_do': ('09_paper/reproduce.html#to_do', 'ifam/paper/reproduce.py'),
                                       'ifam.paper.reproduce.tuned': ('09_paper/reproduce.html#tuned', 'ifam/paper/reproduce.py'),
                                       'ifam.paper.reproduce.twins_to_make': ( '09_paper/reproduce.html#twins_to_make',

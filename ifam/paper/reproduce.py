@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PAGES_RECIPE', 'ORDER', 'TABLES', 'FIGURES', 'UNLEARNT', 'table_runs', 'opened', 'pages', 'page_stamps', 'feasible',
-           'plan', 'current', 'take', 'processors', 'at_once', 'write_plan', 'measured_seconds', 'estimate',
-           'listed_jobs', 'twins_to_make', 'grouped', 'to_do', 'write_results', 'without_runs', 'publish', 'unfinished',
-           'snakemake', 'lookalike', 'learnt', 'chosen_rates', 'tuned', 'reproduce']
+           'plan', 'current', 'take', 'take_pages', 'processors', 'at_once', 'write_plan', 'measured_seconds',
+           'estimate', 'listed_jobs', 'twins_to_make', 'grouped', 'to_do', 'write_results', 'without_runs', 'publish',
+           'unfinished', 'snakemake', 'lookalike', 'learnt', 'chosen_rates', 'tuned', 'reproduce']
 
 # %% ../../nbs/09_paper/06_reproduce.ipynb #3025c676
 import contextlib, filecmp, json, os, re, shutil, statistics, subprocess, sys, tempfile, textwrap
@@ -131,6 +131,18 @@ def take(
         if record.is_file(): out.append(r)
     return out
 
+# %% ../../nbs/09_paper/06_reproduce.ipynb #152036ed
+def take_pages(
+    own: Path,  # figures beside the runs
+    checkout: Path,  # those that come with the checkout
+    taken: list[Planned],  # runs
+):
+    "Take from the checkout the pages that open runs, where all of these are taken, as far as they are not there."
+    for page in opened(taken):
+        for file in checkout.glob(f"{page}.*"):
+            if (own / file.name).exists(): continue
+            with atomic(own / file.name) as copy: shutil.copyfile(file, copy)
+
 # %% ../../nbs/09_paper/06_reproduce.ipynb #ca4f7002
 def processors() -> int: return len(os.sched_getaffinity(0))
 
@@ -147,7 +159,7 @@ def write_plan(
     data: str = "",  # folder below which the datasets lie; empty: the twins
     gpus: int = 0,  # of one training
     root: Path = None,  # the checkout; None: this one
-    kept: bool = False,  # take the predictions that the checkout holds of these runs too, where no page opens the run
+    kept: bool = False,  # take what the checkout holds of these runs too, where they were not made here
     factors: dict[str, float] = {},  # of learning rates, see `ifam.paper.grid.settings_of`
     into: Path = None,  # gets what is written, see `lookalike`; None: the folder itself
 ) -> list[Planned]:  # the runs that are taken
@@ -157,10 +169,11 @@ def write_plan(
     # of a disk that is not there nothing can be said
     listed = [r for r in feasible(profile, seeds, data) if not data or all(there(data, d) for d in needs(r, profile))]
     marks = stamps(listed, profile, data, factors)
-    wanted, needed = {r.name for r in runs}, {n for names in opened(runs).values() for n in names}
-    here = lambda r: r.name in needed or (folder / f"runs/{r.name}/train.html").is_file()
+    wanted = {r.name for r in runs}
+    here = lambda r: (folder / f"runs/{r.name}/train.html").is_file()
     others = [r for r in listed if r.name not in wanted or kept and not here(r)]
     taken = take(into / "figures/runs", root / "figures" / profile / "runs", others, marks)
+    take_pages(into / "figures", root / "figures" / profile, taken)
     runs = [r for r in runs if r not in taken]
     found = pages(runs, taken)
     shown = dict(profile=profile, kept=str(out / "runs"), runs=str(folder / "runs"), out=str(out))
