@@ -431,8 +431,9 @@ def tuned(
         if done or not dry_run:
             new = chosen_rates(results.read(place / "figures/runs"), tried)
             old = pd.concat([old[~old["rates"].isin(new["rates"])], new], ignore_index=True)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with atomic(file) as copy: old.sort_values(["rates", "factor"]).to_csv(copy, index=False)
+    if len(old):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(file) as copy: old.sort_values(["rates", "factor"]).to_csv(copy, index=False)
     best = old[old["chosen"].astype(bool)]
     return 0, dict(zip(best["rates"], best["factor"])), jobs
 
