@@ -13,7 +13,7 @@ from dataclasses import dataclass
 # %% ../../nbs/01_core/00_config.ipynb #aa013257
 RENAMED = dict(recipe="augmentation")  # settings by the name that they had before
 # settings that came when there were runs, and their value in those
-LATER = dict(optimizer="adamw", twin_seed=2, val=0.0, test=0.0, split_seed=0, splits="")
+LATER = dict(optimizer="adamw", twin_seed=2, val=0.0, test=0.0, split_seed=0, splits="", published=False)
 
 # %% ../../nbs/01_core/00_config.ipynb #6038ada6
 class _Settings:

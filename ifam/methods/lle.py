@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
-from ..model.two_stages import vit_of
+from ..model.networks import backbone_of
 from .contract import Phase
-from .erm import ERM, ERMMethod, ERMOptions
+from .erm import ERM, ERMMethod, ERMOptions, as_published
 
 # %% ../../nbs/04_methods/09_lle.ipynb #53b8fc5c
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class LLEOptions(ERMOptions):
     ensemble_epochs: int = 90  # of the last layers
     w_shift: float = 1.0  # weight of the loss of the shift that is guessed
     masks: str = "found"  # where objects are, of training images: found, annotated, or none for no other backgrounds
+    published: bool = False  # begin with the classifier that the backbone was published with; else train one first
 
     def rules(self):
         return super().rules() | dict(
@@ -153,10 +154,12 @@ class LLEMethod(ERMMethod):
     def kinds(self): return tuple(kind for kind in SHIFTS if kind != "background" or self.config.masks != "none")
 
     def phases(self):
+        if self.config.published: return [Phase("ensemble", self.config.ensemble_epochs)]
         return [Phase("train", self.config.epochs), Phase("ensemble", self.config.ensemble_epochs, "best")]
 
     def build(self, classes, pretrained=True):
-        model = ERM(vit_of(self.config, pretrained), classes, self.config.freeze)
+        c = self.config
+        model = as_published(c, classes, pretrained) if c.published else ERM(backbone_of(c, pretrained), classes, c.freeze)
         model.checkpointing, model.head = self.config.checkpointing, LastLayers(model.head, len(self.kinds))
         return model
 

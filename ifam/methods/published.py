@@ -9,8 +9,7 @@ __all__ = ['PublishedOptions', 'PublishedMethod']
 from dataclasses import dataclass
 
 from .contract import Phase
-from .erm import ERM, ERMMethod, ERMOptions
-from ..model.networks import published
+from .erm import ERMMethod, ERMOptions, as_published
 
 # %% ../../nbs/04_methods/19_published.ipynb #69b7a727
 @dataclass(frozen=True)
@@ -27,19 +26,5 @@ class PublishedMethod(ERMMethod):
         return [Phase("train", 0)]
 
     def build(self, classes, pretrained=True):
-        "The network with its classifier. `ValueError` where the data's classes are not those of the classifier."
-        c = self.config
-        if c.dataset != "imagenet":
-            raise ValueError(f"method='published' needs ImageNet's classes, and {c.dataset} has its own: take dataset=imagenet, "
-                             "or method=erm, which trains a classifier.")
-        network, head = published(c.backbone, c.image_size, c.weights or None if pretrained else "none")
-        model = ERM(network, classes)
-        if not pretrained: return model
-        if set(head) != {"weight", "bias"}:
-            raise ValueError(f"method='published' needs ImageNet's classifier, and the weights of {c.backbone} have none: "
-                             "take a backbone that was trained with labels, such as resnet50.a1_in1k.")
-        if len(head["weight"]) != classes:
-            raise ValueError(f"method='published' needs ImageNet's classes: the classifier of {c.backbone} has {len(head['weight'])}, "
-                             f"the data {classes}.")
-        model.head.load_state_dict(head)
-        return model
+        "The network with its classifier. Errors as `as_published`."
+        return as_published(self.config, classes, pretrained)

@@ -36,13 +36,18 @@ ABLATIONS = dict(  # name in the paper's tables: settings that differ from the f
     frozen_stage2=dict(freeze=True),
     **{f"part_dropout_{p}": dict(part_dropout=p) for p in (0.5, 0.3, 0.1, 0.0)},
     **{f"gradient_{g}": dict(straight_through=g) for g in ("derivative", "none")})
-NETWORKS = dict(  # ERM on another network; and networks that are evaluated on ImageNet as they are
+_lle = lambda network, lr, image_size=224: dict(backbone=network, image_size=image_size, published=True,
+                                                optimizer="sgd", lr_head=lr, ema=0.0)
+NETWORKS = dict(  # ERM on another network; networks that are evaluated on ImageNet as they are; and those that LLE begins with
     resnet50=dict(backbone="resnet50.tv_in1k", image_size=224, optimizer="sgd", batch_size=16, lr_vit=1e-3, lr_head=1e-3,
                   weight_decay=1e-4),
     vitb=dict(backbone="deit3_base_patch16_224.fb_in1k", image_size=224),
     dinov2_vitl=dict(backbone="vit_large_patch14_reg4_dinov2.lvd142m"),
     resnet50_in1k=dict(backbone="resnet50.a1_in1k"), resnet152_in1k=dict(backbone="resnet152.a1h_in1k"),
-    vitb_in1k=dict(backbone="deit3_base_patch16_224.fb_in1k"), vitl_in1k=dict(backbone="deit3_large_patch16_224.fb_in1k"))
+    vitb_in1k=dict(backbone="deit3_base_patch16_224.fb_in1k"), vitl_in1k=dict(backbone="deit3_large_patch16_224.fb_in1k"),
+    resnet50_tv=_lle("resnet50.tv_in1k", 5e-4) | dict(weight_decay=1e-4),  # rates are of a batch of 16: at 1,024 they are 8 times as large
+    vitb_swag=_lle("vit_b_16.IMAGENET1K_SWAG_E2E_V1", 5e-5, 384) | dict(weight_decay=0.0),
+    **{f"vit{size[0]}_mae": _lle(f"vit_{size}_patch16_224.mae_finetuned", 5e-4) | dict(weight_decay=0.0) for size in ("base", "large")})
 # of methods without parts: the backbone frozen; masks found without labels
 ROW_VARIANTS = ABLATIONS | NETWORKS | dict(
     frozen=dict(freeze=True), found=dict(masks="found"), uncorrelated=dict(correlation=0.5), coarse_to_fine=dict(stage1_size=252))
@@ -57,6 +62,11 @@ class Planned:
     variant: str = ""  # a name of ROW_VARIANTS
     seed: int = 0
     factor: float = 0.0  # of the preset's rates, of a run that tries them; 0: a run of a row
+
+    @property
+    def published(self) -> bool:
+        "Whether it begins with a published classifier of ImageNet, whose classes a twin has not."
+        return self.method == "published" or ROW_VARIANTS.get(self.variant, {}).get("published", False)
 
     @property
     def row(self) -> str: return "-".join([self.method] + [f"K{self.K}"] * (self.K > 0) + [self.variant] * bool(self.variant))
@@ -89,7 +99,8 @@ GRID = dict(  # dataset: rows of method, numbers of parts, variant
         + [("pdiscoformer", (4, 8, 16), ""), ("ifam", (1, 4, 8, 16), ""), ("ifam", (8,), "coarse_to_fine")],
     siim_acr=[("erm", (0,), "frozen"), ("erm", (0,), ""), ("pdiscoformer", (8,), ""), ("ifam", (8,), ""), ("erm", (0,), "resnet50")],
     imagenet=[("erm", (0,), ""), ("pdiscoformer", (1,), ""), ("ifam", (1,), ""), ("erm", (0,), "dinov2_vitl"),
-              *(("published", (0,), v) for v in NETWORKS if v.endswith("_in1k"))])
+              *(("published", (0,), v) for v in NETWORKS if v.endswith("_in1k")),
+              *(("lle", (0,), v) for v, changed in NETWORKS.items() if "published" in changed)])
 ABLATION_K = 4
 ABLATED = dict(cub=tuple(ABLATIONS), metashift=tuple(a for a in ABLATIONS if not a.startswith("gradient")))  # the gradients are ours
 CORRECTED = dict(  # the rows of Tables 3, 4 and 6; and K = 4, of which one seed in the demo reads the water
@@ -206,9 +217,9 @@ def carried_out(
     run: Planned,  # of the grid
     profile: str,  # a name of PROFILES
 ) -> Planned:
-    "The run that a profile makes of it: the plain ERM run for one on another network, where the preset brings its own."
+    "The run that a profile makes of it: where the preset brings its network, the plain run for one on another; ERM's for a published one."
     if run.variant not in NETWORKS or PROFILES[profile].preset != "demo": return run
-    return dataclasses.replace(run, method="erm", variant="")
+    return dataclasses.replace(run, method="erm" if run.method == "published" else run.method, variant="")
 
 def runs_of(
     profile: str,  # demo, quick, small or paper

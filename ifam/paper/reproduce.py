@@ -16,7 +16,7 @@ import numpy as np, pandas as pd
 
 from ..core.runs import atomic, home, locked, write_json
 from ..measures.evaluation import measures
-from .grid import TRIED_SHARE, Planned, needs, runs_of, stamps, steps, there, tries, tuned_as, write_stamps
+from .grid import TRIED_SHARE, Planned, carried_out, needs, runs_of, stamps, steps, there, tries, tuned_as, write_stamps
 from . import results
 from . import tables
 from .execution import digest
@@ -37,7 +37,8 @@ def table_runs(
 ) -> list[str]:  # names
     "The runs that a table has cells for."
     rows = tables.paper().query("table == @table").to_dict("records") + tables.ours(table)
-    wanted = {r.name for row in rows for r in tables.runs_for(row["method"], row["dataset"], row["K"], 9)}
+    named = [r for row in rows for r in tables.runs_for(row["method"], row["dataset"], row["K"], 9)]
+    wanted = {r.name for r in [*named, *(carried_out(r, "demo") for r in named)]}  # the demo's network stands in for others
     if table == "5": wanted |= {r.name for r in runs if r.variant.startswith("gradient")}
     return [r.name for r in runs if r.name in wanted]
 
@@ -77,7 +78,7 @@ def feasible(
     data: str = "",  # folder below which the datasets lie; empty: the twins
 ) -> list[Planned]:  # runs
     "The runs of a profile without those of published classifiers where there are twins alone, which have not ImageNet's classes."
-    return [r for r in runs_of(profile, seeds) if data or r.method != "published"]
+    return [r for r in runs_of(profile, seeds) if data or not r.published]
 
 def plan(
     profile: str,  # demo, quick, small or paper

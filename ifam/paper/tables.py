@@ -21,7 +21,7 @@ from ..core.runs import atomic
 from ..datasets.loading import registry
 from ..model.backbones import ASSETS
 from ..methods.contract import finds_parts, method as method_named, methods
-from .grid import ABLATIONS, Planned, ablation_run, carried_out, runs_of
+from .grid import ABLATIONS, NETWORKS, Planned, ablation_run, carried_out, runs_of
 from .results import Measured, Result, difference, measure
 
 # %% ../../nbs/09_paper/05_tables.ipynb #113fcc0f
@@ -45,8 +45,8 @@ METHODS = dict(  # name in paper.csv: how it is written, method and variant of t
     resnet50_masktune=("ResNet-50, MaskTune", ("masktune", "")), resnet50_groupdro=("ResNet-50, GroupDRO", ("group_dro", "")),
     resnet50_disc=("ResNet-50, DISC", ("disc", "")), resnet50_jtt=("ResNet-50, JTT", ("jtt", "")),
     resnet50_george=("ResNet-50, GEORGE", ("george", "")),
-    resnet50_lle=("ResNet-50, LLE", ("lle", "")), vitb_swag_lle=("ViT-B SWAG, LLE", ("lle", "")),
-    vitb_mae_lle=("ViT-B MAE, LLE", ("lle", "")), vitl_mae_lle=("ViT-L MAE, LLE", ("lle", "")),
+    resnet50_lle=("ResNet-50, LLE", ("lle", "resnet50_tv")), vitb_swag_lle=("ViT-B SWAG, LLE", ("lle", "vitb_swag")),
+    vitb_mae_lle=("ViT-B MAE, LLE", ("lle", "vitb_mae")), vitl_mae_lle=("ViT-L MAE, LLE", ("lle", "vitl_mae")),
     bbox_erm=("ERM, boxes", ("bbox_erm", "")), segmentation_erm=("ERM, masks", ("segmentation_erm", "")),
     early_mask_gt=("early mask, ground truth", ("early_mask", "")), late_mask_gt=("late mask, ground truth", ("late_mask", "")),
     early_mask_found=("early mask, FOUND", ("early_mask", "found")), late_mask_found=("late mask, FOUND", ("late_mask", "found")),
@@ -196,7 +196,7 @@ def shares_backbone(
     "Whether the paper's row is of a network of its own where here all methods share one, or of masks that are annotated here."
     name, own = written(method)
     if "_seg_" in method: return "annotated masks"
-    other = name.startswith(("ResNet", "ViT-B SWAG", "ViT-B MAE", "ViT-L MAE", "ERM, ")) and own[0] not in ("erm", "published")
+    other = name.startswith(("ResNet", "ERM, ")) and own[1] not in NETWORKS
     return "shared backbone" if other or name.startswith("RAD-DINO") and not real else ""
 
 # %% ../../nbs/09_paper/05_tables.ipynb #727a8a9f
@@ -213,7 +213,9 @@ def cell(
     runs = [kept.runs[r.name] for r in wanted if r.name in kept.runs]
     name = intervention_name(row["intervention"])
     found = measure(runs, row["dataset"], name) if runs else {}
-    out = dict(row, value=np.nan, command="", stand_in="plain ERM" if wanted != named else shares_backbone(row["method"], kept.real))
+    own = wanted == named  # else the network of the preset stands in
+    stand_in = shares_backbone(row["method"], kept.real) if own else "plain ERM" if wanted[0].method == "erm" else "shared backbone"
+    out = dict(row, value=np.nan, command="", stand_in=stand_in)
     out |= dict(paper=row["value"]) if kept.real else {}
     if metric not in found: return out | dict(command=command(wanted, kept))
     m = found[metric]
