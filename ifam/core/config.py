@@ -115,7 +115,8 @@ PAPER = dict(
     imagenet=dict(image_size=224, epochs=120, batch_size=1024, precision="bf16-mixed", ema=0.9999, augmentation="imagenet",
                   correlation=0.5))  # of its twin: half of the pictures in their usual place
 SIZES = dict(  # what a smaller preset changes, whatever the data
-    small=dict(backbone="vit_small_patch14_dinov2.lvd142m", image_size=224, epochs=5, batch_size=16, micro_batch=16),
+    small=dict(backbone="vit_small_patch14_dinov2.lvd142m", image_size=224, epochs=5, batch_size=16, micro_batch=16,
+               prototype_scale=0.03, w_total_variation=0.4),
     demo=dict(
         backbone="vit_demo_patch8_reg4", image_size=112, epochs=3, batch_size=16, micro_batch=16, lr_vit=1e-4, augmentation="upright",
               prototype_scale=0.3, w_total_variation=0.2))
