@@ -118,7 +118,7 @@ assert model(torch.zeros(1, 3, model.config.image_size, model.config.image_size)
 assert ifam.predict(model, [torch.zeros(50, 40, 3).numpy()])["class"] == [model.explain(torch.zeros(50, 40, 3).numpy()).class_name]
 """
 OTHERS = """captum execnb fastcore gdcm ipywidgets joblib kornia lightning_fabric matplotlib nbconvert nbdev pandas papermill pooch pyarrow pydicom scipy seaborn skimage sklearn
-snakemake torchmetrics"""
+snakemake"""
 
 
 def test_what_users_type_is_there(): run(ROOT, sys.executable, "-c", USED)

@@ -9,7 +9,6 @@ __all__ = ['MetaShift']
 import math
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 from .records import ImageTable, class_folders, fault, find_home
 
 # %% ../../nbs/03_datasets/06_metashift.ipynb #a4513f77
@@ -30,6 +29,7 @@ class MetaShift(ImageTable):
     def listing(self): return self.home
 
     def _read(self):
+        from sklearn.model_selection import train_test_split  # a second that the other datasets never wait
         tables = [class_folders(self.home/part, deep=True).assign(split=part) for part in ('train', 'test')]
         table = pd.concat(tables, ignore_index=True)
         context = table.file.str.split('/').str[1]

@@ -13,10 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.stats import binomtest
-from sklearn.linear_model import LinearRegression
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-from sklearn.preprocessing import StandardScaler
 
 # %% ../../nbs/05_measures/00_metrics.ipynb #b6a36abf
 def _columns(**named):
@@ -57,6 +53,7 @@ def share(
     level: float = .95,  # of the interval
 ) -> Estimate:  # percent; nan without images
     "A share of images with its Wilson interval. Raises `ValueError` unless 0 <= correct <= n."
+    from scipy.stats import binomtest
     if not 0 <= correct <= n: raise ValueError(f'{correct} correct of {n} images is impossible')
     if n == 0: return Estimate(np.nan, np.nan, np.nan, 0)
     interval = binomtest(int(correct), int(n)).proportion_ci(level, method='wilson')
@@ -326,6 +323,8 @@ def keypoint_errors(
     image_size: int,  # side of the square images in whose pixels landmarks and boxes are
 ) -> tuple[np.ndarray, np.ndarray]:  # (N,) errors of an image's visible landmarks, summed, in percent of its box; (N,) how many they are
     "Errors of landmarks regressed from part centroids. Raises as `keypoint_regression`."
+    from sklearn.linear_model import LinearRegression  # here and below: half a second each that whoever does not score parts never waits
+    from sklearn.preprocessing import StandardScaler
     x, there, y, seen = _box_coordinates(fit, image_size, 'fit')
     x2, there2, y2, seen2 = _box_coordinates(test, image_size, 'test')
     if not seen2.any(): raise ValueError('no landmark is visible in test')
@@ -372,6 +371,7 @@ def nmi_ari(
     weights: np.ndarray | None = None,  # (N,) whole numbers: scikit-learn's measures count, and do not weigh
 ) -> Clustering:  # percent
     "NMI and ARI of parts and landmarks (method, section 7). `ValueError` without a visible landmark, or for arrays of different lengths."
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
     if len(part_maps) != len(landmarks):
         raise ValueError(f'{len(part_maps)} part_maps and {len(landmarks)} landmarks should be one an image')
     landmarks, parts = torch.as_tensor(landmarks).cpu(), []
