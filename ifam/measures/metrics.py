@@ -9,6 +9,7 @@ __all__ = ['CELLS', 'Estimate', 'share', 'group_accuracies', 'average_accuracy',
            'kept_share', 'keypoint_errors', 'mean_landmark_error', 'keypoint_regression', 'Clustering', 'nmi_ari']
 
 # %% ../../nbs/05_measures/00_metrics.ipynb #a50af74e
+from functools import lru_cache
 from typing import NamedTuple
 import numpy as np
 import torch
@@ -47,16 +48,20 @@ class Estimate(float):
     def asdict(self): return dict(value=float(self), low=self.low, high=self.high, n=self.n)
 
 # %% ../../nbs/05_measures/00_metrics.ipynb #acb15617
+@lru_cache(4096)  # SciPy works out a p value with it, and the worst group asks for every group
+def _wilson_interval(correct: int, n: int, level: float):
+    from scipy.stats import binomtest
+    return binomtest(correct, n).proportion_ci(level, method='wilson')
+
 def share(
     correct: int,        # images that count
     n: int,              # images there are
     level: float = .95,  # of the interval
 ) -> Estimate:  # percent; nan without images
     "A share of images with its Wilson interval. Raises `ValueError` unless 0 <= correct <= n."
-    from scipy.stats import binomtest
     if not 0 <= correct <= n: raise ValueError(f'{correct} correct of {n} images is impossible')
     if n == 0: return Estimate(np.nan, np.nan, np.nan, 0)
-    interval = binomtest(int(correct), int(n)).proportion_ci(level, method='wilson')
+    interval = _wilson_interval(int(correct), int(n), level)
     return Estimate(_percent(correct, n), 100 * interval.low, 100 * interval.high, n)
 
 # %% ../../nbs/05_measures/00_metrics.ipynb #e8bbfa0d

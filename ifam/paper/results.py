@@ -9,6 +9,7 @@ __all__ = ['FEW', 'Measured', 'draws_of', 'images_of', 'noted_metric', 'measure'
 # %% ../../nbs/09_paper/04_results.ipynb #a6ec25fd
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np, pandas as pd
 
@@ -40,6 +41,9 @@ def _wilson(tables, name, kind, width=np.inf):
     n = round(np.mean([e.n for e in own])); right = np.mean(own) * n / 100
     return share(round(right), n) if width < 1e-9 or min(right, n - right) < FEW else None
 
+@lru_cache(4)  # a table's rows are measured on the same images; drawing them anew took most of its time
+def _weights(groups: tuple, draws: int): return redraws(np.array(groups), draws)
+
 def draws_of(
     tables: list[pd.DataFrame],  # one a run: predictions for the same images, of one dataset
     draws: int = 2000,  # of the bootstrap
@@ -50,7 +54,7 @@ def draws_of(
     if any(len(t) != len(first) or not np.array_equal(t["label"], first["label"]) for t in tables):
         raise ValueError("The runs were not scored on the same test images.")
     kind = kind or _metric(first)
-    weights, said = redraws(strata(first, kind), draws), [measures(t, kind) for t in tables]
+    weights, said = _weights(tuple(strata(first, kind)), draws), [measures(t, kind) for t in tables]
     shared = [m for m in said[0] if all(m in s for s in said)]
     return {m: np.stack([s[m](weights) for s in said], 1) for m in shared}
 
