@@ -87,7 +87,7 @@ class AttentiveProbeOptions(Config):
     def rules(self): return super().rules() | dict(heads=(self.heads >= 0, "give 0 or more"))
 
 class AttentiveProbeMethod(ERMMethod):
-    label, Options, recipe, trained_on = "ViT-B, attentive probe", AttentiveProbeOptions, 2, ("waterbirds", "cub")
+    label, Options, recipe, trained_on = "attentive probe", AttentiveProbeOptions, 2, ("waterbirds", "cub")
     source = "Darcet, Baldassarre, Oquab, Mairal, Bojanowski: Cluster and Predict Latent Patches for Improved MIM. TMLR 2025"
 
     def build(self, classes, pretrained=True): return AttentiveProbe(vit_of(self.config, pretrained), classes, self.config.heads)
