@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parents[1]
 PLAIN = dict(os.environ)
 CORES = len(os.sched_getaffinity(0))
-LONG = '02_recipes', '07_generate', 'test_reproduce', 'test_papermill', 'test_runs', 'test_data'  # minutes each: first, so that no core waits for one at the end
+LONG = '02_recipes', '07_generate', 'test_reproduce', 'test_results', 'test_papermill', 'test_runs', 'test_data'  # minutes each: first, so that no core waits at the end
 # Imported once, seconds each, before the notebooks' processes part from this one. Nothing of ours is
 IMPORTED = ('torch', 'torchvision.transforms.v2', 'timm', 'pandas', 'matplotlib.pyplot', 'seaborn', 'scipy.ndimage', 'skimage', 'sklearn', 'lightning_fabric',
             'nbdev.test', 'execnb.shell')
