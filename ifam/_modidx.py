@@ -1023,6 +1023,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '.', 'git_u
                                   'ifam.methods.lle.Shifted': ('04_methods/lle.html#shifted', 'ifam/methods/lle.py'),
                                   'ifam.methods.lle.Shifted.__call__': ('04_methods/lle.html#shifted.__call__', 'ifam/methods/lle.py'),
                                   'ifam.methods.lle.Shifted.other': ('04_methods/lle.html#shifted.other', 'ifam/methods/lle.py'),
+                                  'ifam.methods.lle.ensemble_of': ('04_methods/lle.html#ensemble_of', 'ifam/methods/lle.py'),
                                   'ifam.methods.lle.on_other_background': ( '04_methods/lle.html#on_other_background',
                                                                             'ifam/methods/lle.py'),
                                   'ifam.methods.lle.restyled': ('04_methods/lle.html#restyled', 'ifam/methods/lle.py'),

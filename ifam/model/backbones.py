@@ -50,7 +50,7 @@ def read_state_dict(
     except Exception as error:
         raise ValueError(f"{path} cannot be read as weights ({type(error).__name__}); it is truncated, or holds more than tensors. "
                          "Save the state dict alone, best as .safetensors.") from error
-    for key in ("model", "state_dict", "model_state"): state = state.get(key, state) if isinstance(state, dict) else state
+    for key in ("model", "state_dict", "model_state", "classifier"): state = state.get(key, state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise ValueError(f"{path} does not hold a state dict (name to tensor).")
     return {re.sub(r"_orig_mod\.|^module\.", "", k): v for k, v in state.items()}  # of torch.compile and of several GPUs
@@ -250,6 +250,7 @@ def fetched(
     name: str,  # of the weights
     address: str,  # where they are published
     get,  # callable without arguments that fetches them
+    setting: str = "weights",  # that takes the file
 ):  # what `get` gives
     "`FileNotFoundError` says which file to fetch where there is no network, and where to put it."
     try: return get()
@@ -257,7 +258,7 @@ def fetched(
         place = weights_folder() / f"{name}{Path(address).suffix}"
         raise FileNotFoundError(
             f"The weights of {name} could not be fetched ({type(error).__name__}). Fetch {address} on a machine with a network "
-            f"and save it as {place}, or give weights=PATH.") from error
+            f"and save it as {place}, or give {setting}=PATH.") from error
 
 def create(
     name: str = "vit_base_patch14_reg4_dinov2.lvd142m",  # a timm name or `DEMO`; the default is the paper's

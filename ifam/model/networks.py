@@ -72,11 +72,12 @@ def from_torchvision(
 def download_weights(
     name: str,  # of a network
     address: str,  # of its weights
+    setting: str = "weights",  # that takes the file
 ) -> Path:  # the file
     "Fetch a file into the weights folder. `FileNotFoundError` without network."
     place, digest = weights_folder() / f"{name}{Path(address).suffix}", re.search(r"-([0-9a-f]{8,})\.pth$", address)
     place.parent.mkdir(parents=True, exist_ok=True)
-    fetched(name, address, lambda: torch.hub.download_url_to_file(address, str(place), digest and digest[1], progress=False))
+    fetched(name, address, lambda: torch.hub.download_url_to_file(address, str(place), digest and digest[1], progress=False), setting)
     return place
 
 def state_of(
