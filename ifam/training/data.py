@@ -102,8 +102,9 @@ def given_masks(
     config: Config,  # of the run
 ) -> str:  # annotated, found or slic; empty for a method that is given none
     "Whose masks a method is given with its images."
-    kind = contract.method(config.method)
-    masks = getattr(config, "masks", "annotated") if "mask" in (*kind.needs, *kind.shown_with) else ""
+    kind = contract.of(config)
+    trains = any(phase.epochs for phase in kind.phases())  # what is only evaluated is shown nothing
+    masks = getattr(config, "masks", "annotated") if trains and "mask" in (*kind.needs, *kind.shown_with) else ""
     return "" if masks == "none" else masks
 
 # %% ../../nbs/06_training/02_data.ipynb #0c7d4b78
