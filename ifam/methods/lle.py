@@ -91,6 +91,7 @@ def ensemble_of(
     "The authors' ensemble. `FileNotFoundError` where it cannot be fetched, `ValueError` where a file is none, or reads another network."
     file = find_weights(trained, "" if trained in ENSEMBLES else trained)
     if file is None: file = download_weights(trained, f"https://dl.fbaipublicfiles.com/whac_a_mole/llr/{trained}.pth", "trained")
+    elif not file.is_file(): raise FileNotFoundError(f"trained={trained!r} is neither a file nor one of {', '.join(ENSEMBLES)}.")
     state = read_state_dict(file)
     state = {k.replace("ensemble_classifier_list.", "heads.").replace("dist_shift_predictor.", "shift."): v for k, v in state.items()}
     known = sum(k.startswith("heads.") and k.endswith(".weight") for k in state)
