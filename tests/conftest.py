@@ -9,11 +9,8 @@ SMALL = dict(twin_size=0.02, epochs=2, K=2, weights="none", micro_batch=8, batch
 
 TRAIN = """
 import json, sys
-from ifam.methods.contract import configure, preset, setting_names
+from ifam.methods.contract import configure
 from ifam.training.loop import train
-settings = json.loads(sys.argv[1])
-method = settings.get("method", "ifam")
-settings = {name: value for name, value in settings.items() if name != "K" or "K" in setting_names(method)}
 
 class Steps:
     "A progress bar that writes the number of steps done to a file, for a test to wait for."
@@ -26,7 +23,7 @@ class Steps:
         self.n += n
         if self.desc.startswith("training"): open(sys.argv[2] + ".steps", "w").write(str(self.n))
 
-train(configure(**preset("demo", method=method) | settings), sys.argv[2], Steps)
+train(configure(**json.loads(sys.argv[1])), sys.argv[2], Steps)
 """
 
 
@@ -39,11 +36,27 @@ def house(tmp_path_factory):
     return home
 
 
+def small(method="ifam", **settings):
+    "The demo's settings at a size that trains in some 20 seconds."
+    from ifam.methods.contract import preset, setting_names  # seconds, which tests without a training need not spend
+    sizes = {name: value for name, value in SMALL.items() if name != "K" or "K" in setting_names(method)}
+    return preset("demo", method=method) | sizes | settings
+
+
+def trained(folder, **settings):
+    "A training in this process, on one thread like those in their own."
+    import torch
+    from ifam.methods.contract import configure
+    from ifam.training.loop import train
+    torch.set_num_threads(1)
+    return train(configure(**small(**settings)), folder)
+
+
 def start(folder, launcher=(), **settings):
-    "A training in a process of its own."
+    "A training in a process of its own, which may be killed."
     script = Path(os.environ["IFAM_HOME"]) / "train.py"
     script.write_text(TRAIN)
-    command = [*(launcher or [sys.executable]), str(script), json.dumps({**SMALL, **settings}), str(folder)]
+    command = [*(launcher or [sys.executable]), str(script), json.dumps(small(**settings)), str(folder)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

@@ -121,7 +121,7 @@ def test_the_demo_backbone_can_be_made_again(house, tmp_path, monkeypatch):
     save_file(timm.create_model(teacher, img_size=196, num_classes=0).state_dict(), tmp_path / f"{teacher}.safetensors")
     monkeypatch.setenv("IFAM_WEIGHTS", str(tmp_path))
     weights = (ROOT / "ifam/assets/vit_demo_patch8_reg4.safetensors").read_bytes()
-    done = papermill("nbs/pretrain_demo.ipynb", tmp_path / "out.ipynb", "share", 0.005, "photograph_crops", 1, "threads", 1, "calibration", 16, "epochs", 1, "tested", 20,
+    done = papermill("nbs/pretrain_demo.ipynb", tmp_path / "out.ipynb", "share", 0.005, "photograph_crops", 1, "most", 96, "threads", 1, "batch", 8, "calibration", 16, "epochs", 1, "tested", 20,
                      "reported", 0.03, "out", tmp_path / "pretraining", cwd=ROOT / "nbs")
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "pretraining" / "state.pt").exists() and (ROOT / "ifam/assets/vit_demo_patch8_reg4.safetensors").read_bytes() == weights

@@ -13,7 +13,8 @@ LONG = '02_recipes', '07_generate', 'test_reproduce', 'test_results', 'test_pape
 # Imported once, seconds each, before the notebooks' processes part from this one. Nothing of ours is
 IMPORTED = ('torch', 'torchvision.transforms.v2', 'timm', 'pandas', 'matplotlib.pyplot', 'seaborn', 'scipy.ndimage', 'skimage', 'sklearn', 'lightning_fabric',
             'nbdev.test', 'execnb.shell')
-WORKERS = max(1, min(CORES, 4))  # notebooks at a time, each with its share of the cores
+WORKERS = max(1, min(CORES, 4))  # notebooks or files of tests at a time, each with its share of the cores
+SHARE = dict(OMP_NUM_THREADS=str(max(1, CORES//WORKERS)))
 
 
 def pytest() -> tuple[int, int, int]:
@@ -22,7 +23,7 @@ def pytest() -> tuple[int, int, int]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder)/'report.xml'
         code = subprocess.run([sys.executable, '-m', 'pytest', *files, '-n', str(WORKERS), '--dist', 'loadfile', '--no-loadscope-reorder',
-                               '--durations=20', f'--junitxml={report}'], cwd=ROOT, env=PLAIN).returncode
+                               '--durations=20', f'--junitxml={report}'], cwd=ROOT, env=PLAIN | SHARE).returncode
         if not report.exists(): return 0, 1, 0
         suites = ElementTree.parse(report).getroot().iter('testsuite')
         n, failed, skipped = (sum(x) for x in zip(*((int(s.get('tests')), int(s.get('failures')) + int(s.get('errors')), int(s.get('skipped'))) for s in suites)))
@@ -55,7 +56,7 @@ def ended(running: dict[int, tuple]) -> tuple[Path, bool, float, str]:
 def notebooks() -> tuple[int, int]:
     "Passed and failed notebooks of nbs/: the modules and the index. Those with parameters run in tests/, through papermill."
     todo = [*sorted((ROOT/'nbs').glob('[0-9]*/[0-9]*.ipynb'), key=lambda f: (f.stem not in LONG, f)), ROOT/'nbs/index.ipynb']
-    os.environ |= dict(OMP_NUM_THREADS=str(max(1, CORES//WORKERS)), MPLBACKEND='agg', PYTHONWARNINGS='ignore'); warnings.simplefilter('ignore')
+    os.environ |= SHARE | dict(MPLBACKEND='agg', PYTHONWARNINGS='ignore'); warnings.simplefilter('ignore')
     for name in IMPORTED: importlib.import_module(name)
     passed, start, running, n = 0, time.time(), {}, len(todo)
     for i in range(1, n + 1):
