@@ -48,8 +48,10 @@ def trained(folder, **settings):
     import torch
     from ifam.methods.contract import configure
     from ifam.training.loop import train
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    return train(configure(**small(**settings)), folder)
+    try: return train(configure(**small(**settings)), folder)
+    finally: torch.set_num_threads(threads)
 
 
 def start(folder, launcher=(), **settings):

@@ -25,7 +25,7 @@ def test_every_snippet_is_of_a_kind_that_is_run():
 def test_photographs_are_what_their_records_say():
     "Without this the README may go on showing numbers of runs that are no longer kept."
     from ifam.paper.results import measure, read
-    runs, said = read(ROOT / "figures/photographs"), next(p for p in (ROOT / "README.md").read_text().split("\n\n") if p.startswith("**On photographs**"))
+    runs, said = read(ROOT / "figures/photographs"), next(p for p in (ROOT / "README.md").read_text().split("\n\n") if p.startswith("**On [photographs]"))
     value = lambda name, what: measure([r for n, r in runs.items() if n.rpartition("-seed")[0] == name], draws=1)[what].value
     for what, names in {"WGA": ("ifam-K4", "ifam-K4-small", "pdiscoformer-K4", "erm", "erm-x3", "erm-frozen"), "Fg mIoU pooled": ("ifam-K4", "ifam-K4-small", "ifam-K4-none", "pdiscoformer-K4")}.items():
         for name in names: assert f"{value(name, what):.1f}" in said, (name, what, value(name, what))

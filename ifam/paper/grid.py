@@ -48,7 +48,7 @@ NETWORKS = dict(  # ERM on another network; networks that are evaluated on Image
     resnet50_tv=_lle("resnet50.tv_in1k", 5e-4) | dict(weight_decay=1e-4),  # rates are of a batch of 16: at 1,024 they are 8 times as large
     vitb_swag=_lle("vit_b_16.IMAGENET1K_SWAG_E2E_V1", 5e-5, 384) | dict(weight_decay=0.0),
     **{f"vit{size[0]}_mae": _lle(f"vit_{size}_patch16_224.mae_finetuned", 5e-4) | dict(weight_decay=0.0) for size in ("base", "large")})
-# of methods without parts: the backbone frozen; masks found without labels
+# the backbone frozen, masks found without labels, no shortcut to learn; of iFAM, stage 1 at half the side and at three quarters
 ROW_VARIANTS = ABLATIONS | NETWORKS | dict(
     frozen=dict(freeze=True), found=dict(masks="found"), uncorrelated=dict(correlation=0.5),
     coarse_to_fine=dict(stage1_size=252), stage_1_at_three_quarters=dict(stage1_size=392))
