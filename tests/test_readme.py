@@ -29,6 +29,7 @@ def test_photographs_are_what_their_records_say():
     value = lambda name, what: measure([r for n, r in runs.items() if n.rpartition("-seed")[0] == name], draws=1)[what].value
     for what, names in {"WGA": ("ifam-K4", "ifam-K4-small", "pdiscoformer-K4", "erm", "erm-x3", "erm-frozen"), "Fg mIoU pooled": ("ifam-K4", "ifam-K4-small", "ifam-K4-none", "pdiscoformer-K4")}.items():
         for name in names: assert f"{value(name, what):.1f}" in said, (name, what, value(name, what))
+    assert f"for {value('ifam-K4-small', 'WGA') - value('ifam-K4-small-half', 'WGA'):.0f} points of WGA" in said
 
 
 @pytest.fixture(scope="module")
