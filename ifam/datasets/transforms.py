@@ -16,13 +16,13 @@ from timm.data import create_transform
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2.functional import center_crop, get_size, resize
+from torchvision.transforms.v2.functional import center_crop, get_size
 from ..core.pictures import read_image
 
 # %% ../../nbs/03_datasets/00_transforms.ipynb #b1eccda7
-def _by_pillow(mask, step):
-    "What a step makes of a mask of numbers from 0 to 255, as a picture."
-    return tv_tensors.Mask(np.array(step(Image.fromarray(np.asarray(mask, np.uint8))))).to(mask.dtype)
+def _picture(mask):
+    "A mask (H, W) of numbers from 0 to 255 as a picture of numbered colours, which are never mixed."
+    return Image.frombytes('P', mask.shape[::-1], mask.astype(np.uint8).tobytes())
 
 class _Flip(v2.RandomHorizontalFlip):
     "Mirror half of the images. A point at x from the left edge lands at W - x; torchvision's W - 1 - x is for pixel centres."
@@ -30,17 +30,6 @@ class _Flip(v2.RandomHorizontalFlip):
         out = super().transform(inpt, params)
         return tv_tensors.wrap(out + out.new_tensor([1., 0.]), like=out) if isinstance(inpt, tv_tensors.KeyPoints) else out
 
-class _Resize(v2.Resize):
-    "torchvision's resize; a mask takes the pixel whose centre is nearest, as the image does."
-    def transform(self, inpt, params):
-        if not isinstance(inpt, tv_tensors.Mask): return super().transform(inpt, params)
-        return _by_pillow(inpt, lambda mask: resize(mask, self.size, InterpolationMode.NEAREST))
-
-class _Affine(v2.RandomAffine):
-    "torchvision's rotation, shift and scale; a mask goes the way of its image."
-    def transform(self, inpt, params):
-        moved = super().transform
-        return _by_pillow(inpt, lambda mask: moved(mask, params)) if isinstance(inpt, tv_tensors.Mask) else moved(inpt, params)
 
 # %% ../../nbs/03_datasets/00_transforms.ipynb #ddba63da
 class Middle(v2.Transform):
@@ -75,9 +64,9 @@ def _pack(record):
     if not isinstance(image, Image.Image): raise TypeError(f'the image of a record should be a PIL image, got {type(image).__name__}')
     canvas, out = image.size[::-1], dict(image=image)
     if 'mask' in record:
-        out['mask'] = tv_tensors.Mask(record['mask'])
-        if out['mask'].shape[-2:] != canvas:
-            raise ValueError(f"the mask is {tuple(out['mask'].shape[-2:])}, its image {canvas} (height, width)")
+        mask = np.asarray(record['mask'])
+        if mask.shape != canvas: raise ValueError(f"the mask is {mask.shape}, its image {canvas} (height, width)")
+        out['mask'] = _picture(mask)
     if 'landmarks' in record: out['landmarks'] = tv_tensors.KeyPoints(torch.as_tensor(record['landmarks'])[:, 1:3] + .5, canvas_size=canvas)
     if 'box' in record: out['box'] = tv_tensors.BoundingBoxes(torch.as_tensor(record['box'])[None], format='XYWH', canvas_size=canvas)
     return out
@@ -85,7 +74,8 @@ def _pack(record):
 # %% ../../nbs/03_datasets/00_transforms.ipynb #832e368f
 def _unpack(record, moved):
     "`record` with its moved parts, as plain tensors."
-    out = {**record, **{k: v.as_subclass(torch.Tensor) for k, v in moved.items()}}
+    out = {**record, **{k: v.as_subclass(torch.Tensor) for k, v in moved.items() if k != 'mask'}}
+    if 'mask' in moved: out['mask'] = torch.from_numpy(np.array(moved['mask'])).to(torch.as_tensor(record['mask']).dtype)
     height, width = out['image'].shape[-2:]
     if 'landmarks' in out:
         xy, before = out['landmarks'], torch.as_tensor(record['landmarks'])
@@ -125,13 +115,13 @@ def _finish(mean, std, *between):
     "The last steps of every transform: to a tensor in [0, 1], then zero mean and unit variance."
     return [v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), *between, v2.Normalize(list(mean), list(std))]
 
-def _birds(size, finish, train, moves=(_Affine(90, translate=(.2, .2), scale=(.8, 1.2)),)):
-    shorter = _Resize(size, InterpolationMode.BILINEAR, antialias=True)
+def _birds(size, finish, train, moves=(v2.RandomAffine(90, translate=(.2, .2), scale=(.8, 1.2)),)):
+    shorter = v2.Resize(size, InterpolationMode.BILINEAR, antialias=True)
     if not train: return Transform([Middle(), shorter, v2.CenterCrop(size), *finish()])
     return Transform([Middle(), shorter, _Flip(.5), *moves, v2.RandomCrop(size), *finish(_Planckian(.8))])
 
 def _chest(size, finish, train):
-    warp = _Resize((size, size), InterpolationMode.BILINEAR, antialias=True)
+    warp = v2.Resize((size, size), InterpolationMode.BILINEAR, antialias=True)
     return Transform([warp, *([_Flip(.5)] if train else []), *finish()])
 
 # %% ../../nbs/03_datasets/00_transforms.ipynb #bb75378b
@@ -161,7 +151,7 @@ def _imagenet(size, finish, train):
         chain = create_transform(size, is_training=True, color_jitter=.4, auto_augment='rand-m6-mstd0.5', interpolation='bicubic',
                                  re_prob=0., hflip=.5, mean=normalise.mean, std=normalise.std)
         return Transform([_Timm(chain)], image_only=True)
-    bicubic = partial(_Resize, interpolation=InterpolationMode.BICUBIC, antialias=True)
+    bicubic = partial(v2.Resize, interpolation=InterpolationMode.BICUBIC, antialias=True)
     crop = [Middle(), bicubic(int(size * 256 / 224)), v2.CenterCrop(size)]
     return Transform([*(crop if size < 384 else [bicubic((size, size))]), *finish()])
 
