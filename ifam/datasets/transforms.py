@@ -30,7 +30,6 @@ class _Flip(v2.RandomHorizontalFlip):
         out = super().transform(inpt, params)
         return tv_tensors.wrap(out + out.new_tensor([1., 0.]), like=out) if isinstance(inpt, tv_tensors.KeyPoints) else out
 
-
 # %% ../../nbs/03_datasets/00_transforms.ipynb #ddba63da
 class Middle(v2.Transform):
     "Of a picture that is longer than `times` its breadth, the middle: a strip of a pixel's breadth would become gigabytes."
@@ -89,9 +88,13 @@ def _unpack(record, moved):
 class Transform:
     "A chain of torchvision steps for a picture (gives the tensor) or a dataset's record (gives a record)."
     def __init__(self,
-        steps: list,              # torchvision v2 transforms; from PIL to a float tensor
+        steps: list,              # torchvision v2 transforms; from PIL to a float tensor, and before `PILToTensor` those alone that move pixels
         image_only: bool = False, # some step moves the image in a way that mask, landmarks and box cannot follow
-    ): self.steps, self.image_only = v2.Compose(steps), image_only
+    ):
+        "Raises `ValueError` for a chain that would take masks for images."
+        if not image_only and not any(isinstance(step, v2.PILToTensor) for step in steps):
+            raise ValueError('a mask travels as a picture up to PILToTensor, which is not among the steps: add it, or say image_only=True')
+        self.steps, self.image_only = v2.Compose(steps), image_only
 
     def __call__(self,
         item,  # what `read_image` takes: a path, a PIL image, an array H,W,3; or a record that holds a PIL image
