@@ -88,7 +88,7 @@ def _unpack(record, moved):
 class Transform:
     "A chain of torchvision steps for a picture (gives the tensor) or a dataset's record (gives a record)."
     def __init__(self,
-        steps: list,              # torchvision v2 transforms; from PIL to a float tensor, and before `PILToTensor` those alone that move pixels
+        steps: list,              # torchvision v2 transforms; from PIL to a float tensor, those before `PILToTensor` move pixels only
         image_only: bool = False, # some step moves the image in a way that mask, landmarks and box cannot follow
     ):
         "Raises `ValueError` for a chain that would take masks for images."
